@@ -1,0 +1,3 @@
+//! Floor 5, feature `local`: every AWS service that the daemon talks to, embedded, on 127.0.0.1.
+
+pub mod fault;
