@@ -1,3 +1,4 @@
 //! Floor 5, feature `local`: every AWS service that the daemon talks to, embedded, on 127.0.0.1.
 
 pub mod fault;
+pub mod front;

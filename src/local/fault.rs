@@ -52,29 +52,48 @@ impl Switch {
     /// A switch that hits every request of `operation`.
     #[must_use]
     pub fn on(operation: &str, effect: Effect) -> Self {
-        Self { operation: Some(operation.to_owned()), ..Self::everything(effect) }
+        Self {
+            operation: Some(operation.to_owned()),
+            ..Self::everything(effect)
+        }
     }
 
     /// A switch that hits every request.
     #[must_use]
     pub fn everything(effect: Effect) -> Self {
-        Self { operation: None, effect, every: 1, times: None, seen: 0 }
+        Self {
+            operation: None,
+            effect,
+            every: 1,
+            times: None,
+            seen: 0,
+        }
     }
 
     /// The same switch, clearing itself after `times` hits.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
-        Self { times: Some(times), ..self }
+        Self {
+            times: Some(times),
+            ..self
+        }
     }
 
     /// The same switch, hitting only every n-th matching request.
     #[must_use]
     pub fn every(self, every: u32) -> Self {
-        Self { every: every.max(1), ..self }
+        Self {
+            every: every.max(1),
+            ..self
+        }
     }
 
     fn hits(&mut self, operation: &str) -> bool {
-        if self.operation.as_deref().is_some_and(|wanted| wanted != operation) {
+        if self
+            .operation
+            .as_deref()
+            .is_some_and(|wanted| wanted != operation)
+        {
             return false;
         }
         if self.times == Some(0) {
