@@ -2,6 +2,7 @@
 
 pub mod devices;
 pub mod dynamodb;
+pub mod apigateway;
 pub mod fault;
 pub mod front;
 pub mod kinesis;
