@@ -47,9 +47,12 @@ mod tests {
 
     #[test]
     fn the_places_are_what_every_release_says_they_are() {
+        // Computed apart from this code, from the published definitions.
         assert_eq!(hash(b""), 0xefd0_1f60_ba99_2926);
-        assert_eq!(hash(b"L0SM9cOFvHcCIhw="), 0);
-        assert_eq!(places("L0SM9cOFvHcCIhw="), [None; 5]);
+        assert_eq!(hash(b"L0SM9cOFvHcCIhw="), 0x2e9f_3572_3d43_efbd);
+        assert_eq!(places("L0SM9cOFvHcCIhw="), [0, 1, 1, 1, 13].map(Some));
+        assert_eq!(places("e9qEfdWLoAMCKJA="), [0, 1, 1, 1, 5].map(Some));
+        assert_eq!(places(""), [0, 0, 2, 2, 6].map(Some));
     }
 
     #[test]

@@ -38,7 +38,7 @@ use crate::door::connections::Connections;
 use crate::door::fault::CallFailed;
 use crate::door::queue::QueueSender;
 use crate::model::message::{Control, ControlKind, VERSION};
-use crate::model::{Connection, ConnectionId, EpochMillis, Fault, StoredTime, Wanted};
+use crate::model::{Connection, ConnectionId, EpochMillis, Fault, Sent, StoredTime, Wanted};
 use crate::push::spread::queue_of;
 use crate::service::clock;
 
@@ -264,19 +264,19 @@ impl<C: Connections, Q: QueueSender> Gateway<C, Q> {
         };
         let body = serde_json::to_string(&control).expect("plain text fields always serialize");
         match timeout(CONTROL_WAIT, queue.send(&[body])).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(sent)) if sent.iter().all(|sent| *sent == Sent::Accepted) => {}
+            Ok(Ok(sent)) => tracing::info!(connection = %id, ?sent, "{UNTOLD}"),
             Ok(Err(error)) if error.fault == Fault::Fatal => {
-                tracing::warn!(connection = %id, %error, "control messages cannot be sent");
+                tracing::warn!(connection = %id, %error, "{UNTOLD}");
             }
-            Ok(Err(error)) => {
-                tracing::info!(connection = %id, %error, "a control message was not sent");
-            }
-            Err(_) => {
-                tracing::info!(connection = %id, wait = ?CONTROL_WAIT, "a control message took too long");
-            }
+            Ok(Err(error)) => tracing::info!(connection = %id, %error, "{UNTOLD}"),
+            Err(_) => tracing::info!(connection = %id, wait = ?CONTROL_WAIT, "{UNTOLD}"),
         }
     }
 }
+
+/// What is logged where a control message was not sent.
+const UNTOLD: &str = "the broadcaster was not told of a change, it will see it within 30 s";
 
 impl From<TableFailed> for Complaint {
     fn from(_: TableFailed) -> Self {
@@ -323,3 +323,6 @@ fn frame(text: String) -> ApiGatewayProxyResponse {
     answer.body = Some(Body::Text(text));
     answer
 }
+
+#[cfg(test)]
+mod tests;
