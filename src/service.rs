@@ -4,4 +4,5 @@ pub mod clock;
 pub mod entropy;
 pub mod metric;
 pub mod settings;
+pub mod gateway;
 pub mod tasks;
