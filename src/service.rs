@@ -2,7 +2,7 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod gateway;
 pub mod metric;
 pub mod settings;
-pub mod gateway;
 pub mod tasks;
