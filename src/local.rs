@@ -5,3 +5,6 @@ pub mod fault;
 pub mod front;
 pub mod kinesis;
 pub mod sqs;
+
+#[cfg(test)]
+mod testing;
