@@ -1,0 +1,50 @@
+//! Viewers: the table of connections, and the way to their screens.
+
+use std::future::Future;
+
+use super::fault::CallFailed;
+use crate::model::{Connection, ConnectionId, Posted, StoredTime, Wanted};
+
+/// The connection table.
+pub trait Connections: Send + Sync + 'static {
+    /// Every connection, with paging followed to its end; eventually consistent.
+    fn list(&self) -> impl Future<Output = Result<Vec<Connection>, CallFailed>> + Send;
+
+    /// One row, read consistently.
+    fn get(
+        &self,
+        id: &ConnectionId,
+    ) -> impl Future<Output = Result<Option<Connection>, CallFailed>> + Send;
+
+    /// Writes a new connection's row.
+    fn put(&self, row: &Connection) -> impl Future<Output = Result<(), CallFailed>> + Send;
+
+    /// Replaces `subscriber` where the row exists; false where it does not.
+    fn set_wanted(
+        &self,
+        id: &ConnectionId,
+        wanted: &Wanted,
+    ) -> impl Future<Output = Result<bool, CallFailed>> + Send;
+
+    /// Deletes a row, only while its `connected_at` is still this one (a connection id can be
+    /// used again); false where it was another or gone.
+    fn forget(
+        &self,
+        id: &ConnectionId,
+        connected_at: Option<&StoredTime>,
+    ) -> impl Future<Output = Result<bool, CallFailed>> + Send;
+}
+
+/// The way to the screens: `@connections`.
+pub trait Screens: Send + Sync + 'static {
+    /// Sends one frame of text to one viewer.
+    fn post(
+        &self,
+        id: &ConnectionId,
+        frame: &str,
+    ) -> impl Future<Output = Result<Posted, CallFailed>> + Send;
+
+    /// Ends a connection; `Gone` where it was not there.
+    fn hang_up(&self, id: &ConnectionId)
+    -> impl Future<Output = Result<Posted, CallFailed>> + Send;
+}

@@ -1,0 +1,3 @@
+//! Floor 1: who may read which shard.
+
+pub mod talk;

@@ -1,0 +1,22 @@
+//! Floor 0: the words everything else speaks. Plain data; no tokio, no AWS, no clock.
+
+pub mod connection;
+pub mod dead_letter;
+pub mod fate;
+pub mod fault;
+pub mod id;
+pub mod message;
+pub mod position;
+pub mod reading;
+pub mod shard;
+pub mod time;
+
+pub use connection::{Connection, Posted, StoredTime, Wanted};
+pub use dead_letter::{DeadLetter, Stage};
+pub use fate::{Rejection, RejectionKind, RowKey, Sent};
+pub use fault::Fault;
+pub use id::{ConnectionId, DeviceId, LeaseCounter, PartitionKey, ShardId, StreamName, WorkerId};
+pub use position::{Checkpoint, Position, SequenceNumber};
+pub use reading::{Reading, Value};
+pub use shard::{ChildShard, Record, Shard, Start};
+pub use time::{EpochMillis, EpochNanos, Millis};

@@ -1,0 +1,8 @@
+//! Floor 4: services. Each waits for one thing, asks floor 1 what it means, and carries that out.
+
+pub mod clock;
+pub mod entropy;
+pub mod gateway;
+pub mod metric;
+pub mod settings;
+pub mod tasks;
