@@ -10,4 +10,7 @@ pub mod kinesis;
 pub mod place;
 pub mod ports;
 pub mod sqs;
+
+#[cfg(test)]
+mod testing;
 pub mod timestream;

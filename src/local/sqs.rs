@@ -283,3 +283,6 @@ fn md5(text: &str) -> String {
         ferrokinesis::sequence::partition_key_to_hash_key(text)
     )
 }
+
+#[cfg(test)]
+mod tests;

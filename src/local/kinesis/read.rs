@@ -82,6 +82,13 @@ impl Shared {
         )?;
         let stream = self.store.get_stream(&name).await?;
         let (index, shard) = find(&stream, &request.shard_id)?;
+        let now_ms = self.elapsed_ms();
+        if self.options.limits {
+            let mut books = self.books.lock().await;
+            if !books.shard(&name, &shard.shard_id, now_ms).iterator(now_ms) {
+                return Err(Refusal::rate(&name, &shard.shard_id));
+            }
+        }
         let wall_ms = wall_ms();
         let start = shard.sequence_number_range.starting_sequence_number.clone();
         let (sequence, after) = match request.shard_iterator_type {
