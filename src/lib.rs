@@ -15,6 +15,7 @@
 pub mod door;
 pub mod lease;
 pub mod model;
+pub mod push;
 pub mod service;
 
 #[cfg(feature = "local")]
