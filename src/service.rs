@@ -2,6 +2,9 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod http;
 pub mod metric;
 pub mod settings;
+pub mod shutdown;
 pub mod tasks;
+pub mod telemetry;

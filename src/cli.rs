@@ -1,0 +1,3 @@
+//! Floor 5: the command line.
+
+pub mod health;
