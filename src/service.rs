@@ -3,6 +3,9 @@
 pub mod clock;
 pub mod entropy;
 pub mod gateway;
+pub mod http;
 pub mod metric;
 pub mod settings;
+pub mod shutdown;
 pub mod tasks;
+pub mod telemetry;
