@@ -3,4 +3,6 @@
 pub mod clock;
 pub mod entropy;
 pub mod gateway;
+pub mod metric;
+pub mod settings;
 pub mod tasks;

@@ -1,0 +1,351 @@
+//! Every metric's name, kind, labels and meaning, in one table. `docs/metrics.md` and the dashboard
+//! are compared with it by a test; nothing else in the code spells a metric's name.
+
+/// Kinds of metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Classic buckets.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, with the unit in it.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its labels. Devices and connections are never labels: their number has no bound.
+    pub labels: &'static [&'static str],
+    /// What it means.
+    pub help: &'static str,
+}
+
+/// 1, labelled with the version that runs.
+pub const BUILD_INFO: &str = "tidewire_build_info";
+/// How far the last read of a shard was behind its tip (Kinesis MillisBehindLatest, KCL's iterator age).
+pub const SHARD_BEHIND: &str = "tidewire_shard_behind_seconds";
+/// Time since the shard's checkpoint last advanced or had nothing left to advance over.
+pub const SHARD_CHECKPOINT_AGE: &str = "tidewire_shard_checkpoint_age_seconds";
+/// Records read from a shard.
+pub const SHARD_RECORDS: &str = "tidewire_shard_records_total";
+/// Payload bytes read from a shard.
+pub const SHARD_BYTES: &str = "tidewire_shard_bytes_total";
+/// Readings decoded from a shard's records.
+pub const SHARD_READINGS: &str = "tidewire_shard_readings_total";
+/// GetRecords calls by result: ok, empty, throttled, expired, failed.
+pub const READS: &str = "tidewire_reads_total";
+/// Time a GetRecords call took.
+pub const READ_SECONDS: &str = "tidewire_read_seconds";
+/// Records that do not decode; each becomes one dead letter.
+pub const DECODE_FAILURES: &str = "tidewire_decode_failures_total";
+/// Readings that a named rule keeps from a sink: no_measures, max_age, superseded.
+pub const SKIPPED: &str = "tidewire_readings_skipped_total";
+/// Readings by sink and fate: acknowledged, dead_lettered, abandoned.
+pub const SINK_READINGS: &str = "tidewire_sink_readings_total";
+/// Requests to a sink by result: ok, partial, throttled, transient, rejected, fatal.
+pub const SINK_REQUESTS: &str = "tidewire_sink_requests_total";
+/// Time a request to a sink took, retries not included.
+pub const SINK_REQUEST_SECONDS: &str = "tidewire_sink_request_seconds";
+/// Readings in a request to a sink.
+pub const SINK_BATCH_READINGS: &str = "tidewire_sink_batch_readings";
+/// Requests to a sink under way.
+pub const SINK_IN_FLIGHT: &str = "tidewire_sink_requests_in_flight";
+/// Readings that a sink refused, by kind of refusal.
+pub const REJECTIONS: &str = "tidewire_rejections_total";
+/// Dead letters filed, by the stage at which the record died.
+pub const DEAD_LETTERS: &str = "tidewire_dead_letters_total";
+/// Bytes read and not yet done, against the one byte budget of all shards.
+pub const BUDGET_BYTES: &str = "tidewire_budget_used_bytes";
+/// The byte budget.
+pub const BUDGET_LIMIT_BYTES: &str = "tidewire_budget_limit_bytes";
+/// Leases this worker holds and has not ended (KCL CurrentLeases).
+pub const LEASES_HELD: &str = "tidewire_leases_held";
+/// Leases in the table as last scanned, by state: owned, unowned, ended.
+pub const LEASES_KNOWN: &str = "tidewire_leases_known";
+/// Workers that own a lease in the table (KCL NumWorkers).
+pub const WORKERS_SEEN: &str = "tidewire_workers_seen";
+/// Leases taken: unowned, expired, handed_over (KCL TakenLeases).
+pub const LEASES_TAKEN: &str = "tidewire_leases_taken_total";
+/// Leases lost: taken, fenced, row_gone (KCL LostLeases).
+pub const LEASES_LOST: &str = "tidewire_leases_lost_total";
+/// Leases given up on purpose: shutdown, handoff, ended.
+pub const LEASES_RELEASED: &str = "tidewire_leases_released_total";
+/// Calls to the lease table by operation and result.
+pub const LEASE_CALLS: &str = "tidewire_lease_table_calls_total";
+/// Time a call to the lease table took.
+pub const LEASE_CALL_SECONDS: &str = "tidewire_lease_table_call_seconds";
+/// Lease rows created for shards.
+pub const LEASE_CREATED: &str = "tidewire_lease_rows_created_total";
+/// Violations of a numbered invariant of the design; anything but 0 is a defect.
+pub const INVARIANTS_BROKEN: &str = "tidewire_invariants_broken_total";
+/// Viewers in the connection table that this broadcaster serves.
+pub const VIEWERS: &str = "tidewire_viewers";
+/// Messages received from the live queue by result: handled, rubbish.
+pub const MESSAGES: &str = "tidewire_queue_messages_total";
+/// Readings received for viewers: taken, stale, too_old.
+pub const LIVE_READINGS: &str = "tidewire_live_readings_total";
+/// Posts to viewers by result: accepted, gone, slow, too_large, forbidden, failed.
+pub const POSTS: &str = "tidewire_posts_total";
+/// Time a post to a viewer took.
+pub const POST_SECONDS: &str = "tidewire_post_seconds";
+/// Posts under way.
+pub const POSTS_IN_FLIGHT: &str = "tidewire_posts_in_flight";
+/// Size of frames posted to viewers.
+pub const FRAME_BYTES: &str = "tidewire_frame_bytes";
+/// Rows of the connection table deleted: gone, expired, too_old.
+pub const CONNECTIONS_FORGOTTEN: &str = "tidewire_connections_forgotten_total";
+/// 1 while so many posts answer 410 that the endpoint, not the viewers, is suspected.
+pub const BREAKER_OPEN: &str = "tidewire_gone_breaker_open";
+/// Readings owed to a viewer and dropped: overflow, slow, failed.
+pub const LIVE_DROPPED: &str = "tidewire_live_readings_dropped_total";
+/// Time from a reading's arrival on the stream to its post's acceptance.
+pub const ARRIVAL_TO_POST_SECONDS: &str = "tidewire_arrival_to_post_seconds";
+
+/// All metrics, in the order of the documentation.
+pub const ALL: &[Metric] = &[
+    Metric {
+        name: BUILD_INFO,
+        kind: Kind::Gauge,
+        labels: &["version"],
+        help: "1, labelled with the version that runs",
+    },
+    Metric {
+        name: SHARD_BEHIND,
+        kind: Kind::Gauge,
+        labels: &["shard"],
+        help: "how far the last read of a shard was behind its tip (Kinesis MillisBehindLatest, KCL's iterator age)",
+    },
+    Metric {
+        name: SHARD_CHECKPOINT_AGE,
+        kind: Kind::Gauge,
+        labels: &["shard"],
+        help: "time since the shard's checkpoint last advanced or had nothing left to advance over",
+    },
+    Metric {
+        name: SHARD_RECORDS,
+        kind: Kind::Counter,
+        labels: &["shard"],
+        help: "records read from a shard",
+    },
+    Metric {
+        name: SHARD_BYTES,
+        kind: Kind::Counter,
+        labels: &["shard"],
+        help: "payload bytes read from a shard",
+    },
+    Metric {
+        name: SHARD_READINGS,
+        kind: Kind::Counter,
+        labels: &["shard"],
+        help: "readings decoded from a shard's records",
+    },
+    Metric {
+        name: READS,
+        kind: Kind::Counter,
+        labels: &["result"],
+        help: "GetRecords calls by result: ok, empty, throttled, expired, failed",
+    },
+    Metric {
+        name: READ_SECONDS,
+        kind: Kind::Histogram,
+        labels: &[],
+        help: "time a GetRecords call took",
+    },
+    Metric {
+        name: DECODE_FAILURES,
+        kind: Kind::Counter,
+        labels: &[],
+        help: "records that do not decode; each becomes one dead letter",
+    },
+    Metric {
+        name: SKIPPED,
+        kind: Kind::Counter,
+        labels: &["sink", "rule"],
+        help: "readings that a named rule keeps from a sink: no_measures, max_age, superseded",
+    },
+    Metric {
+        name: SINK_READINGS,
+        kind: Kind::Counter,
+        labels: &["sink", "fate"],
+        help: "readings by sink and fate: acknowledged, dead_lettered, abandoned",
+    },
+    Metric {
+        name: SINK_REQUESTS,
+        kind: Kind::Counter,
+        labels: &["sink", "result"],
+        help: "requests to a sink by result: ok, partial, throttled, transient, rejected, fatal",
+    },
+    Metric {
+        name: SINK_REQUEST_SECONDS,
+        kind: Kind::Histogram,
+        labels: &["sink"],
+        help: "time a request to a sink took, retries not included",
+    },
+    Metric {
+        name: SINK_BATCH_READINGS,
+        kind: Kind::Histogram,
+        labels: &["sink"],
+        help: "readings in a request to a sink",
+    },
+    Metric {
+        name: SINK_IN_FLIGHT,
+        kind: Kind::Gauge,
+        labels: &["sink"],
+        help: "requests to a sink under way",
+    },
+    Metric {
+        name: REJECTIONS,
+        kind: Kind::Counter,
+        labels: &["sink", "kind"],
+        help: "readings that a sink refused, by kind of refusal",
+    },
+    Metric {
+        name: DEAD_LETTERS,
+        kind: Kind::Counter,
+        labels: &["stage"],
+        help: "dead letters filed, by the stage at which the record died",
+    },
+    Metric {
+        name: BUDGET_BYTES,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "bytes read and not yet done, against the one byte budget of all shards",
+    },
+    Metric {
+        name: BUDGET_LIMIT_BYTES,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "the byte budget",
+    },
+    Metric {
+        name: LEASES_HELD,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "leases this worker holds and has not ended (KCL CurrentLeases)",
+    },
+    Metric {
+        name: LEASES_KNOWN,
+        kind: Kind::Gauge,
+        labels: &["state"],
+        help: "leases in the table as last scanned, by state: owned, unowned, ended",
+    },
+    Metric {
+        name: WORKERS_SEEN,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "workers that own a lease in the table (KCL NumWorkers)",
+    },
+    Metric {
+        name: LEASES_TAKEN,
+        kind: Kind::Counter,
+        labels: &["kind"],
+        help: "leases taken: unowned, expired, handed_over (KCL TakenLeases)",
+    },
+    Metric {
+        name: LEASES_LOST,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "leases lost: taken, fenced, row_gone (KCL LostLeases)",
+    },
+    Metric {
+        name: LEASES_RELEASED,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "leases given up on purpose: shutdown, handoff, ended",
+    },
+    Metric {
+        name: LEASE_CALLS,
+        kind: Kind::Counter,
+        labels: &["operation", "result"],
+        help: "calls to the lease table by operation and result",
+    },
+    Metric {
+        name: LEASE_CALL_SECONDS,
+        kind: Kind::Histogram,
+        labels: &["operation"],
+        help: "time a call to the lease table took",
+    },
+    Metric {
+        name: LEASE_CREATED,
+        kind: Kind::Counter,
+        labels: &[],
+        help: "lease rows created for shards",
+    },
+    Metric {
+        name: INVARIANTS_BROKEN,
+        kind: Kind::Counter,
+        labels: &["invariant"],
+        help: "violations of a numbered invariant of the design; anything but 0 is a defect",
+    },
+    Metric {
+        name: VIEWERS,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "viewers in the connection table that this broadcaster serves",
+    },
+    Metric {
+        name: MESSAGES,
+        kind: Kind::Counter,
+        labels: &["result"],
+        help: "messages received from the live queue by result: handled, rubbish",
+    },
+    Metric {
+        name: LIVE_READINGS,
+        kind: Kind::Counter,
+        labels: &["fate"],
+        help: "readings received for viewers: taken, stale, too_old",
+    },
+    Metric {
+        name: POSTS,
+        kind: Kind::Counter,
+        labels: &["result"],
+        help: "posts to viewers by result: accepted, gone, slow, too_large, forbidden, failed",
+    },
+    Metric {
+        name: POST_SECONDS,
+        kind: Kind::Histogram,
+        labels: &[],
+        help: "time a post to a viewer took",
+    },
+    Metric {
+        name: POSTS_IN_FLIGHT,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "posts under way",
+    },
+    Metric {
+        name: FRAME_BYTES,
+        kind: Kind::Histogram,
+        labels: &[],
+        help: "size of frames posted to viewers",
+    },
+    Metric {
+        name: CONNECTIONS_FORGOTTEN,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "rows of the connection table deleted: gone, expired, too_old",
+    },
+    Metric {
+        name: BREAKER_OPEN,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "1 while so many posts answer 410 that the endpoint, not the viewers, is suspected",
+    },
+    Metric {
+        name: LIVE_DROPPED,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "readings owed to a viewer and dropped: overflow, slow, failed",
+    },
+    Metric {
+        name: ARRIVAL_TO_POST_SECONDS,
+        kind: Kind::Histogram,
+        labels: &[],
+        help: "time from a reading's arrival on the stream to its post's acceptance",
+    },
+];
