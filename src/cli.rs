@@ -1,6 +1,5 @@
-//! Floor 5: the subcommands.
-
-pub mod gateway;
 //! Floor 5: the command line.
 
+pub mod failure;
+pub mod gateway;
 pub mod health;

@@ -12,16 +12,13 @@
 //! | 4 | [`service`] | tasks that wait, decide and carry out |
 //! | 5 | `cli`, `local` | the front doors |
 
+pub mod aws;
 pub mod cli;
 pub mod door;
 pub mod lease;
 pub mod model;
-pub mod push;
-pub mod aws;
-pub mod door;
-pub mod lease;
-pub mod model;
 pub mod pipeline;
+pub mod push;
 pub mod service;
 
 #[cfg(feature = "local")]

@@ -1,7 +1,3 @@
-//! Floor 1: who is sent what. Decisions about viewers; no tokio, no AWS, no clock.
-
-pub mod permit;
-pub mod spread;
 //! Floor 1: what to push to whom, and what an answer to a push means.
 //!
 //! [`Core::step`] owns every decision of the broadcaster: which viewer is owed which reading, when
@@ -26,7 +22,9 @@ pub mod hub;
 pub mod index;
 pub mod latest;
 pub mod part;
+pub mod permit;
 pub mod recent;
+pub mod spread;
 pub mod viewer;
 pub mod window;
 

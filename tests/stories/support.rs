@@ -39,7 +39,10 @@ impl Log {
     pub fn complaints(&self, expected: &[&str]) -> Vec<String> {
         let loud = |line: &String| line.contains("WARN") || line.contains("ERROR");
         let known = |line: &String| expected.iter().any(|text| line.contains(text));
-        self.lines().into_iter().filter(|line| loud(line) && !known(line)).collect()
+        self.lines()
+            .into_iter()
+            .filter(|line| loud(line) && !known(line))
+            .collect()
     }
 }
 
@@ -69,18 +72,25 @@ impl Process {
     }
 
     pub fn kill_9(&mut self) {
-        self.child.start_kill().expect("the process is there to be killed");
+        self.child
+            .start_kill()
+            .expect("the process is there to be killed");
     }
 
     pub fn terminate(&self) {
         let pid = self.child.id().expect("the process is running").to_string();
-        let status = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+        let status = std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status();
         assert!(status.expect("there is a kill command").success());
     }
 
     pub async fn exit_code(&mut self) -> Option<i32> {
         let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
-        status.expect("the process ends in time").expect("its status can be read").code()
+        status
+            .expect("the process ends in time")
+            .expect("its status can be read")
+            .code()
     }
 }
 
@@ -96,18 +106,27 @@ impl Stand {
         let fixed = ["local", "--json", "--port-base", "0", "--devices", "0"];
         let all: Vec<&str> = fixed.iter().chain(args).copied().collect();
         let mut process = Process::spawn(&all, &[]);
-        let stdout = process.child.stdout.take().expect("standard output is piped");
+        let stdout = process
+            .child
+            .stdout
+            .take()
+            .expect("standard output is piped");
         let mut line = String::new();
         let read = tokio::time::timeout(DEADLINE, BufReader::new(stdout).read_line(&mut line));
         let read = read.await;
         let log = process.log.lines().join("\n");
-        assert!(matches!(read, Ok(Ok(n)) if n > 0), "the stand says where it is; its log:\n{log}");
+        assert!(
+            matches!(read, Ok(Ok(n)) if n > 0),
+            "the stand says where it is; its log:\n{log}"
+        );
         let card = serde_json::from_str(&line).expect("the card is JSON");
         Self { process, card }
     }
 
     pub fn text(&self, key: &str) -> &str {
-        self.card[key].as_str().unwrap_or_else(|| panic!("the card has {key}"))
+        self.card[key]
+            .as_str()
+            .unwrap_or_else(|| panic!("the card has {key}"))
     }
 
     /// A worker process of its own on this stand.
@@ -161,33 +180,44 @@ impl Stand {
     pub async fn sql(&self, statement: &str) -> Vec<Value> {
         let (status, body) = http("POST", self.text("timestream"), "/sql", statement).await;
         assert_eq!(status, 200, "{statement}: {body}");
-        body.lines().map(|line| serde_json::from_str(line).expect("a row is JSON")).collect()
+        body.lines()
+            .map(|line| serde_json::from_str(line).expect("a row is JSON"))
+            .collect()
     }
 
     /// Rows in the Timestream table; none before the table exists.
     pub async fn rows(&self) -> u64 {
         let table = self.text("table");
-        let rows = self.sql(&format!("select count(*) as n from {table}")).await;
+        let rows = self
+            .sql(&format!("select count(*) as n from {table}"))
+            .await;
         rows[0]["n"].as_u64().expect("a count is a number")
     }
 
     /// The dead letters, without receiving them.
     pub async fn letters(&self) -> Vec<Value> {
-        let queue = self.text("dead_letter_queue_url").rsplit('/').next().expect("a queue's name");
+        let queue = self
+            .text("dead_letter_queue_url")
+            .rsplit('/')
+            .next()
+            .expect("a queue's name");
         let path = format!("/_local/peek?queue={queue}&limit=10000");
         let (status, body) = http("GET", self.text("sqs"), &path, "").await;
         assert_eq!(status, 200, "{body}");
         let peek: Value = serde_json::from_str(&body).expect("peek answers JSON");
         let messages = peek["messages"].as_array().expect("peek lists messages");
-        let bodies = messages.iter().map(|m| m["body"].as_str().expect("a body is text"));
-        bodies.map(|body| serde_json::from_str(body).expect("a letter is JSON")).collect()
+        let bodies = messages
+            .iter()
+            .map(|m| m["body"].as_str().expect("a body is text"));
+        bodies
+            .map(|body| serde_json::from_str(body).expect("a letter is JSON"))
+            .collect()
     }
 
     /// Sets switches of one embedded server, replacing those it had.
     pub async fn fault(&self, server: &str, switches: Value) {
         let root = origin(self.text(server));
-        let (status, body) =
-            http("DELETE", &root, "/_local/faults", "").await;
+        let (status, body) = http("DELETE", &root, "/_local/faults", "").await;
         assert!(status < 300, "{body}");
         if switches != json!([]) {
             let (status, body) = http("PUT", &root, "/_local/faults", &switches.to_string()).await;
@@ -218,7 +248,12 @@ impl Stand {
     pub async fn end(mut self) {
         self.process.terminate();
         let code = self.process.exit_code().await;
-        assert_eq!(code, Some(0), "log:\n{}", self.process.log.lines().join("\n"));
+        assert_eq!(
+            code,
+            Some(0),
+            "log:\n{}",
+            self.process.log.lines().join("\n")
+        );
     }
 }
 
@@ -236,11 +271,13 @@ impl Viewer {
     pub async fn connect(url: &str, token: &str, devices: &[&str]) -> Self {
         let mut request = url.into_client_request().expect("the URL is a URL");
         let offered = format!("tidewire.v1, bearer.{token}");
-        request
-            .headers_mut()
-            .insert("sec-websocket-protocol", offered.parse().expect("a token is header text"));
-        let (socket, answer) =
-            tokio_tungstenite::connect_async(request).await.expect("the gateway lets us in");
+        request.headers_mut().insert(
+            "sec-websocket-protocol",
+            offered.parse().expect("a token is header text"),
+        );
+        let (socket, answer) = tokio_tungstenite::connect_async(request)
+            .await
+            .expect("the gateway lets us in");
         assert_eq!(answer.headers()["sec-websocket-protocol"], "tidewire.v1");
         let mut viewer = Self { socket };
         let wish = json!({ "action": "subscribe", "device_ids": devices });
@@ -294,13 +331,19 @@ impl Viewer {
 }
 
 /// Waits until `look` answers something, and says what was waited for if it never does.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(tokio::time::Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "not within {DEADLINE:?}: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -328,20 +371,43 @@ pub fn now_ms() -> i64 {
 
 /// A minimal HTTP/1.1 exchange: status and body.
 pub async fn http(method: &str, url: &str, path: &str, body: &str) -> (u16, String) {
-    let host = url.trim_start_matches("http://").split('/').next().expect("a host");
+    let host = url
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .expect("a host");
     let mut stream = TcpStream::connect(host).await.expect("the server listens");
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(request.as_bytes()).await.expect("the request is sent");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("the request is sent");
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.expect("the answer is read");
+    stream
+        .read_to_end(&mut answer)
+        .await
+        .expect("the answer is read");
     let text = String::from_utf8_lossy(&answer);
     let (head, rest) = text.split_once("\r\n\r\n").expect("an HTTP answer");
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    (status, if chunked { unchunk(rest) } else { rest.to_owned() })
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .expect("a status");
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    (
+        status,
+        if chunked {
+            unchunk(rest)
+        } else {
+            rest.to_owned()
+        },
+    )
 }
 
 fn unchunk(mut rest: &str) -> String {
@@ -360,6 +426,10 @@ fn unchunk(mut rest: &str) -> String {
 /// The distinct values of a column of the table.
 pub async fn distinct(stand: &Stand, column: &str) -> BTreeSet<String> {
     let table = stand.text("table");
-    let rows = stand.sql(&format!("select distinct {column} as x from {table}")).await;
-    rows.iter().map(|row| row["x"].as_str().unwrap_or_default().to_owned()).collect()
+    let rows = stand
+        .sql(&format!("select distinct {column} as x from {table}"))
+        .await;
+    rows.iter()
+        .map(|row| row["x"].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
