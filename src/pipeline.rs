@@ -245,3 +245,4 @@ pub enum Effect {
 
 #[cfg(test)]
 mod tests;
+//! Floor 1.

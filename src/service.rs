@@ -2,6 +2,11 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod gateway;
+pub mod http;
 pub mod metric;
+pub mod settings;
+pub mod shutdown;
 pub mod tasks;
 pub mod worker;
+pub mod telemetry;
