@@ -4,6 +4,7 @@ pub mod clock;
 pub mod entropy;
 pub mod gateway;
 pub mod http;
+pub mod leases;
 pub mod metric;
 pub mod settings;
 pub mod shutdown;
