@@ -12,6 +12,7 @@
 //! | 4 | [`service`] | tasks that wait, decide and carry out |
 //! | 5 | `cli`, `local` | the front doors |
 
+pub mod decode;
 pub mod aws;
 pub mod cli;
 pub mod door;

@@ -9,4 +9,5 @@ pub mod metric;
 pub mod settings;
 pub mod shutdown;
 pub mod tasks;
+pub mod worker;
 pub mod telemetry;
