@@ -2,3 +2,5 @@
 
 pub mod devices;
 pub mod fault;
+pub mod front;
+pub mod timestream;
