@@ -154,8 +154,9 @@ impl Timestream {
         let (rows_max, running) = (self.sql_rows_max, leash.clone());
         let answer = self.with_store(move |store| {
             running.run(|| {
-                // Nobody listens any more where the caller has gone; the leash tells the query.
-                let _ = started.send(());
+                if started.send(()).is_err() {
+                    return Err("the caller has gone".to_owned());
+                }
                 query::run(store, &sql, rows_max)
             })
         });

@@ -39,6 +39,8 @@ struct Measure {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) number: usize,
+    /// What queries call the table.
+    pub(super) view: String,
     pub(super) created_ns: i64,
     pub(super) retention: RetentionProperties,
     pub(super) magnetic: MagneticStoreWrites,
@@ -56,6 +58,7 @@ impl Table {
     pub(super) fn create(
         db: &Connection,
         number: usize,
+        view: String,
         created_ns: i64,
         retention: RetentionProperties,
         magnetic: MagneticStoreWrites,
@@ -71,6 +74,7 @@ impl Table {
         ))?;
         Ok(Self {
             number,
+            view,
             created_ns,
             retention,
             magnetic,

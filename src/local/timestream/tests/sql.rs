@@ -85,3 +85,31 @@ async fn sql_answers_lines_over_http() {
     let body = "{\"device_id\":\"d1\",\"time_ms\":5}\n{\"device_id\":\"d2\",\"time_ms\":5}\n";
     assert!(answer.ends_with(body), "{answer}");
 }
+
+#[tokio::test]
+async fn tables_of_one_name_in_two_databases_keep_views_of_their_own() {
+    let stand = stand(Options::default()).await;
+    stand.write(vec![warm("d1", 5, "20")]).await.unwrap();
+    assert_eq!(stand.count().await, 1);
+    let client = &stand.client;
+    client
+        .create_database()
+        .database_name("alpha")
+        .send()
+        .await
+        .unwrap();
+    for name in ["readings", "sqlite_like"] {
+        let create = client
+            .create_table()
+            .database_name("alpha")
+            .table_name(name);
+        create.send().await.unwrap();
+    }
+    assert_eq!(stand.count().await, 1);
+    for view in ["alpha.readings", "_sqlite_like"] {
+        let rows = stand
+            .rows(&format!("select count(*) as n from \"{view}\""))
+            .await;
+        assert_eq!(rows, [json!({ "n": 0 })]);
+    }
+}
