@@ -13,6 +13,7 @@
 //! | 5 | `cli`, `local` | the front doors |
 
 pub mod aws;
+pub mod cli;
 pub mod door;
 pub mod lease;
 pub mod model;

@@ -201,3 +201,7 @@ impl Farewell {
         }
     }
 }
+//! Floor 1: who is sent what. Decisions about viewers; no tokio, no AWS, no clock.
+
+pub mod permit;
+pub mod spread;

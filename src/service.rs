@@ -3,5 +3,7 @@
 pub mod broadcaster;
 pub mod clock;
 pub mod entropy;
+pub mod gateway;
 pub mod metric;
+pub mod settings;
 pub mod tasks;

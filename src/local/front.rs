@@ -255,3 +255,16 @@ async fn cut(State(shutdown): State<CancellationToken>, request: Request, next: 
         answer = next.run(request) => answer,
     }
 }
+
+/// The wall clock in milliseconds since the epoch: what AWS stamps on records and messages.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an embedded server stamps wall time, as AWS does"
+)]
+pub fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}

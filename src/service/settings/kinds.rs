@@ -1,0 +1,386 @@
+//! The special types that settings have: choices between names, addresses, sizes, instants.
+
+use std::net::SocketAddr;
+use std::str::FromStr as _;
+
+use toml::value::Datetime;
+
+use super::value::{Raw, Setting, Unfit};
+use crate::model::EpochMillis;
+
+/// A choice between names, and the names that are refused with their own explanation.
+macro_rules! choice {
+    (
+        $(#[doc = $about:literal])+
+        $Choice:ident $form:literal {
+            $( $(#[doc = $doc:literal])+ $variant:ident = $name:literal, )+
+        }
+        $( refused { $( $refused:literal => $why:literal, )+ } )?
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $Choice {
+            $( $(#[doc = $doc])+ $variant, )+
+        }
+
+        impl $Choice {
+            /// The name in the file.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $name, )+ }
+            }
+        }
+
+        impl Setting for $Choice {
+            const FORM: &'static str = $form;
+
+            fn read(raw: &Raw) -> Result<Self, Unfit> {
+                match raw.text()?.trim() {
+                    $( $name => Ok(Self::$variant), )+
+                    $( $( $refused => Err(Unfit::because($why)), )+ )?
+                    _ => Err(Unfit::PLAIN),
+                }
+            }
+        }
+    };
+}
+
+choice! {
+    /// Where a shard that has no checkpoint yet is begun.
+    InitialPosition "`TRIM_HORIZON`, `LATEST` or `AT_TIMESTAMP`" {
+        /// At the oldest record kept.
+        TrimHorizon = "TRIM_HORIZON",
+        /// At what arrives from now on; the instant is pinned in the lease table.
+        Latest = "LATEST",
+        /// At the first record of or after `source.initial_timestamp`.
+        AtTimestamp = "AT_TIMESTAMP",
+    }
+}
+
+choice! {
+    /// How records are fetched.
+    ReadMode "`polling`" {
+        /// `GetRecords`, at most five times a second a shard.
+        Polling = "polling",
+    }
+    refused {
+        "fan-out" => "enhanced fan-out is not built yet",
+        "fanout" => "enhanced fan-out is not built yet",
+        "enhanced" => "enhanced fan-out is not built yet",
+        "efo" => "enhanced fan-out is not built yet",
+    }
+}
+
+choice! {
+    /// Who else works on the lease table.
+    Fleet "`tidewire`" {
+        /// Workers of ours only.
+        Tidewire = "tidewire",
+    }
+    refused {
+        "mixed" => "sharing a table with workers of the Java KCL is not built yet",
+    }
+}
+
+choice! {
+    /// What a record's payload is.
+    Format "`json`" {
+        /// An object, an array of objects, or one object a line.
+        Json = "json",
+    }
+    refused {
+        "cbor" => "CBOR is not built yet",
+        "senml" => "SenML is not built yet",
+        "influx" => "line protocol is not built yet",
+    }
+}
+
+choice! {
+    /// The unit of `decode.time_field`.
+    TimeUnit "`s`, `ms`, `us`, `ns` or `rfc3339`" {
+        /// Seconds since the epoch, fractions allowed.
+        Seconds = "s",
+        /// Milliseconds since the epoch.
+        Millis = "ms",
+        /// Microseconds since the epoch.
+        Micros = "us",
+        /// Nanoseconds since the epoch.
+        Nanos = "ns",
+        /// Text such as `2026-03-01T12:00:00.250Z`.
+        Rfc3339 = "rfc3339",
+    }
+}
+
+choice! {
+    /// What a field's value becomes.
+    FieldType "`float`, `int`, `bool` or `string`" {
+        /// A 64-bit floating point number, which every number is by default.
+        Float = "float",
+        /// A 64-bit whole number.
+        Int = "int",
+        /// True or false.
+        Bool = "bool",
+        /// Text.
+        Text = "string",
+    }
+}
+
+choice! {
+    /// How readings are put into SQS messages.
+    QueueFormat "`packed` or `single`" {
+        /// Many readings a message, up to 62 KB.
+        Packed = "packed",
+        /// One flat object a message, as the well-known Lambda expects it.
+        Single = "single",
+    }
+}
+
+choice! {
+    /// Which of the readings within a window a viewer gets.
+    Owed "`latest` or `every`" {
+        /// The latest of each device.
+        Latest = "latest",
+        /// All.
+        Every = "every",
+    }
+}
+
+choice! {
+    /// How readings are put into WebSocket frames.
+    FrameFormat "`packed` or `single`" {
+        /// Many readings a frame.
+        Packed = "packed",
+        /// One bare object a frame, as the well-known page expects it.
+        Single = "single",
+    }
+}
+
+choice! {
+    /// How log lines are written.
+    LogFormat "`auto`, `text` or `json`" {
+        /// Text on a terminal, JSON otherwise.
+        Auto = "auto",
+        /// Text for people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+/// Where a reading's device id comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceIdFrom {
+    /// A field of the payload.
+    Field(String),
+    /// The record's partition key.
+    PartitionKey,
+    /// All readings are of one device.
+    Constant(String),
+}
+
+impl Setting for DeviceIdFrom {
+    const FORM: &'static str = "`field:NAME`, `partition_key` or `constant:TEXT`";
+
+    fn read(raw: &Raw) -> Result<Self, Unfit> {
+        match named(raw.text()?) {
+            ("partition_key", None) => Ok(Self::PartitionKey),
+            ("field", Some(name)) => Ok(Self::Field(name)),
+            ("constant", Some(text)) => Ok(Self::Constant(text)),
+            _ => Err(Unfit::PLAIN),
+        }
+    }
+}
+
+/// What a row's Timestream measure name is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MeasureName {
+    /// The sorted names of the reading's measures, joined.
+    Auto,
+    /// Always this.
+    Constant(String),
+    /// The value of a field of the payload.
+    Field(String),
+}
+
+impl Setting for MeasureName {
+    const FORM: &'static str = "`auto`, `constant:TEXT` or `field:NAME`";
+
+    fn read(raw: &Raw) -> Result<Self, Unfit> {
+        match named(raw.text()?) {
+            ("auto", None) => Ok(Self::Auto),
+            ("constant", Some(text)) => Ok(Self::Constant(text)),
+            ("field", Some(name)) => Ok(Self::Field(name)),
+            _ => Err(Unfit::PLAIN),
+        }
+    }
+}
+
+/// `kind` or `kind:rest`, where the rest is not empty.
+fn named(text: &str) -> (&str, Option<String>) {
+    match text.split_once(':') {
+        Some((kind, rest)) if !rest.is_empty() => (kind, Some(rest.to_owned())),
+        _ => (text, None),
+    }
+}
+
+/// An `http` or `https` URL, without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url(String);
+
+impl Url {
+    /// The URL as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Url {
+    const FORM: &'static str = "a URL that begins with `https://` or `http://`";
+
+    fn read(raw: &Raw) -> Result<Self, Unfit> {
+        let text = raw.text()?.trim();
+        if text.starts_with("wss://") || text.starts_with("ws://") {
+            return Err(Unfit::because(
+                "this is the viewers' address: AWS calls the other one the @connections or callback URL",
+            ));
+        }
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        match rest {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !text.contains(' ') => {
+                Ok(Self(text.trim_end_matches('/').to_owned()))
+            }
+            _ => Err(Unfit::PLAIN),
+        }
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl Setting for ByteSize {
+    const FORM: &'static str = "a size such as `64MiB` or a whole number of bytes";
+
+    fn read(raw: &Raw) -> Result<Self, Unfit> {
+        if let Ok(bytes) = u64::read(raw) {
+            return Ok(Self(bytes));
+        }
+        let text = raw.text()?.trim();
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let unit: u64 = match unit.trim().to_lowercase().as_str() {
+            "" | "b" => 1,
+            "kb" => 1_000,
+            "kib" => 1 << 10,
+            "mb" => 1_000_000,
+            "mib" => 1 << 20,
+            "gb" => 1_000_000_000,
+            "gib" => 1 << 30,
+            _ => return Err(Unfit::PLAIN),
+        };
+        let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+        bytes.map(Self).ok_or(Unfit::PLAIN)
+    }
+
+    fn number(&self) -> Option<u64> {
+        Some(self.0)
+    }
+}
+
+/// An address to listen on; `:9090` means that port on all interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+impl Setting for Listen {
+    const FORM: &'static str = "an address such as `0.0.0.0:9090`, `[::]:9090` or `:9090`";
+
+    fn read(raw: &Raw) -> Result<Self, Unfit> {
+        let text = raw.text()?.trim();
+        let full = if text.starts_with(':') {
+            format!("0.0.0.0{text}")
+        } else {
+            text.to_owned()
+        };
+        full.parse().map(Self).map_err(|_| Unfit::PLAIN)
+    }
+}
+
+impl Setting for EpochMillis {
+    const FORM: &'static str =
+        "an instant such as `2026-03-01T12:00:00Z`, or milliseconds since the epoch";
+
+    fn read(raw: &Raw) -> Result<Self, Unfit> {
+        if let Ok(millis) = u64::read(raw) {
+            return i64::try_from(millis).map(Self).map_err(|_| Unfit::PLAIN);
+        }
+        let text = match raw {
+            Raw::Datetime(text) => text,
+            other => other.text()?,
+        };
+        let at = Datetime::from_str(text.trim()).map_err(|_| Unfit::PLAIN)?;
+        epoch_millis(&at).map(Self)
+    }
+}
+
+fn epoch_millis(at: &Datetime) -> Result<i64, Unfit> {
+    let (Some(date), Some(time)) = (at.date, at.time) else {
+        return Err(Unfit::PLAIN);
+    };
+    let offset_minutes = match at.offset {
+        Some(toml::value::Offset::Z) => 0,
+        Some(toml::value::Offset::Custom { minutes }) => i64::from(minutes),
+        None => return Err(Unfit::because("it lacks the zone: append `Z` for UTC")),
+    };
+    let minutes = days(date.year.into(), date.month.into(), date.day.into()) * 24 * 60
+        + i64::from(time.hour) * 60
+        + i64::from(time.minute)
+        - offset_minutes;
+    let seconds = minutes * 60 + i64::from(time.second.unwrap_or(0));
+    Ok(seconds * 1000 + i64::from(time.nanosecond.unwrap_or(0) / 1_000_000))
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar. Years are counted from March, so
+/// that the leap day is a year's last.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month <= 2 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    365 * year + leap_days + day_of_year - 719_468
+}
+
+/// Which log lines are written, in the form `RUST_LOG` has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLevel(String);
+
+impl LogLevel {
+    /// The directives as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for LogLevel {
+    const FORM: &'static str =
+        "`error`, `warn`, `info`, `debug`, `trace`, or directives as in RUST_LOG";
+
+    fn read(raw: &Raw) -> Result<Self, Unfit> {
+        let text = raw.text()?.trim();
+        match tracing_subscriber::EnvFilter::builder().parse(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) => Err(Unfit::PLAIN),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

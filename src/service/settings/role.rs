@@ -1,0 +1,188 @@
+//! What each subcommand cannot do without.
+
+use super::Settings;
+use super::key::variable;
+use super::kinds::Url;
+use super::problem::{Place, Problem, Problems};
+
+/// What a worker needs, beside what has defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// The stream's name or ARN.
+    pub stream: String,
+    /// The Timestream sink, unless it is off.
+    pub timestream: Option<TimestreamTarget>,
+    /// The live queues; none if that sink is off. At least one sink is on.
+    pub queue_urls: Vec<Url>,
+    /// The queue of dead letters.
+    pub dead_letter_queue_url: Url,
+}
+
+/// The Timestream table to write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimestreamTarget {
+    /// Its database.
+    pub database: String,
+    /// Its name.
+    pub table: String,
+}
+
+/// What a broadcaster needs, beside what has defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BroadcasterSettings {
+    /// The queue it serves.
+    pub queue_url: Url,
+    /// The table of connections.
+    pub connections_table: String,
+    /// The WebSocket API's callback URL; unless AWS's own variable is to give it.
+    pub endpoint_management: Option<Url>,
+}
+
+/// What a gateway needs, beside what has defaults. One way to check tokens is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaySettings {
+    /// The table of connections.
+    pub connections_table: String,
+}
+
+/// AWS's own variables that give the callback URL.
+const ENDPOINT_VARIABLES: [&str; 2] = [
+    "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI",
+    "AWS_ENDPOINT_URL",
+];
+
+impl Settings {
+    /// The stream alone, as `feed` needs it.
+    ///
+    /// # Errors
+    /// `source.stream` is not set.
+    pub fn stream(&self) -> Result<String, Problems> {
+        let mut missing = Missing::new(self);
+        let stream = missing.want("source", "stream", &self.source.stream);
+        missing.finish(stream)
+    }
+
+    /// What `worker` needs.
+    ///
+    /// # Errors
+    /// Everything that is missing: stream, dead-letter queue, any sink.
+    pub fn worker(&self) -> Result<WorkerSettings, Problems> {
+        let mut missing = Missing::new(self);
+        let stream = missing.want("source", "stream", &self.source.stream);
+        let dead_letters = missing.want("dead_letter", "queue_url", &self.dead_letter.queue_url);
+        let timestream = match (&self.timestream.database, &self.timestream.table) {
+            (Some(database), Some(table)) => Some(TimestreamTarget {
+                database: database.clone(),
+                table: table.clone(),
+            }),
+            _ => None,
+        };
+        if timestream.is_none() && self.queue.urls.is_empty() {
+            missing.note(
+                "no sink is on: set `timestream.database` and `timestream.table`, or `queue.urls`, or both".to_owned(),
+            );
+        }
+        missing.finish(
+            stream
+                .zip(dead_letters)
+                .map(|(stream, dead_letter_queue_url)| WorkerSettings {
+                    stream,
+                    timestream,
+                    queue_urls: self.queue.urls.clone(),
+                    dead_letter_queue_url,
+                }),
+        )
+    }
+
+    /// What `broadcaster` needs; `env` is asked for AWS's own endpoint variables.
+    ///
+    /// # Errors
+    /// Everything that is missing: queue, connection table, callback URL.
+    pub fn broadcaster(
+        &self,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<BroadcasterSettings, Problems> {
+        let mut missing = Missing::new(self);
+        let only = match self.queue.urls.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        };
+        let queue = self.broadcaster.queue_url.clone().or(only);
+        let queue = missing.want("broadcaster", "queue_url", &queue);
+        let table = missing.want("connections", "table", &self.connections.table);
+        let endpoint = self.aws.endpoint_management.clone();
+        if !ENDPOINT_VARIABLES.iter().any(|name| env(name).is_some()) {
+            missing.want("aws", "endpoint_management", &endpoint);
+        }
+        missing.finish(
+            queue
+                .zip(table)
+                .map(|(queue_url, connections_table)| BroadcasterSettings {
+                    queue_url,
+                    connections_table,
+                    endpoint_management: endpoint,
+                }),
+        )
+    }
+
+    /// What `gateway` needs.
+    ///
+    /// # Errors
+    /// Everything that is missing: connection table, a way to check tokens.
+    pub fn gateway(&self) -> Result<GatewaySettings, Problems> {
+        let mut missing = Missing::new(self);
+        let table = missing.want("connections", "table", &self.connections.table);
+        if self.gateway.hs256_secret.is_none() && self.gateway.jwks_file.is_none() {
+            missing.note(
+                "no way to check tokens: set `gateway.hs256_secret`, `gateway.hs256_secret_file` or `gateway.jwks_file`".to_owned(),
+            );
+        }
+        missing.finish(table.map(|connections_table| GatewaySettings { connections_table }))
+    }
+}
+
+/// Collects what is missing.
+struct Missing {
+    place: Place,
+    problems: Vec<Problem>,
+}
+
+impl Missing {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            place: match &settings.file {
+                Some(path) => Place::File(path.display().to_string()),
+                None => Place::Nowhere,
+            },
+            problems: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, what: String) {
+        self.problems.push(Problem {
+            place: self.place.clone(),
+            what,
+        });
+    }
+
+    fn want<T: Clone>(&mut self, section: &str, name: &str, value: &Option<T>) -> Option<T> {
+        if value.is_none() {
+            let form = super::SECTIONS
+                .iter()
+                .filter(|known| known.name == section)
+                .flat_map(|known| known.keys)
+                .find(|key| key.name == name)
+                .map_or_else(String::new, |key| format!(" to {}", key.expected()));
+            self.note(format!(
+                "`{section}.{name}` is missing: set `{name}` in `[{section}]`, or {}{form}",
+                variable(section, name)
+            ));
+        }
+        value.clone()
+    }
+
+    fn finish<T>(self, found: Option<T>) -> Result<T, Problems> {
+        Problems::check(self.problems)?;
+        Ok(found.expect("what is not found is a problem noted"))
+    }
+}

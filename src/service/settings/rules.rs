@@ -1,0 +1,139 @@
+//! Rules between settings that are fine each by itself.
+
+use super::Settings;
+use super::kinds::{InitialPosition, QueueFormat};
+use super::reader::Reader;
+
+/// Notes each pair that does not go together.
+pub(crate) fn check(settings: &Settings, reader: &mut Reader<'_>) {
+    source(settings, reader);
+    lease(settings, reader);
+    sinks(settings, reader);
+    secrets(settings, reader);
+}
+
+fn source(settings: &Settings, reader: &mut Reader<'_>) {
+    let source = &settings.source;
+    let at = source.initial_position == InitialPosition::AtTimestamp;
+    match source.initial_timestamp {
+        None if at => reader.clash(
+            "source",
+            &["initial_position"],
+            "`AT_TIMESTAMP` needs the instant: set `source.initial_timestamp`",
+        ),
+        Some(_) if !at => reader.clash(
+            "source",
+            &["initial_timestamp"],
+            "goes with `source.initial_position = \"AT_TIMESTAMP\"` only: set that, or remove this",
+        ),
+        _ => {}
+    }
+    let decode = &settings.decode;
+    match (&decode.time_field, decode.time_unit) {
+        (Some(_), None) => reader.clash(
+            "decode",
+            &["time_field"],
+            "needs its unit, which is never guessed: set `decode.time_unit` to `s`, `ms`, `us`, `ns` or `rfc3339`",
+        ),
+        (None, Some(_)) => reader.clash(
+            "decode",
+            &["time_unit"],
+            "is the unit of a field: set `decode.time_field`, or remove this",
+        ),
+        _ => {}
+    }
+}
+
+fn lease(settings: &Settings, reader: &mut Reader<'_>) {
+    let lease = &settings.lease;
+    if lease.renew_every_ms * 2 > lease.duration_ms {
+        reader.clash(
+            "lease",
+            &["renew_every_ms", "duration_ms"],
+            format!(
+                "{} is more than half of `lease.duration_ms`, {}: one lost renewal would cost the lease; take a third",
+                lease.renew_every_ms, lease.duration_ms
+            ),
+        );
+    }
+    if lease.scan_every_ms >= lease.duration_ms {
+        reader.clash(
+            "lease",
+            &["scan_every_ms", "duration_ms"],
+            format!(
+                "{} is not less than `lease.duration_ms`, {}: a silent worker would be seen too late",
+                lease.scan_every_ms, lease.duration_ms
+            ),
+        );
+    }
+}
+
+fn sinks(settings: &Settings, reader: &mut Reader<'_>) {
+    let timestream = &settings.timestream;
+    match (&timestream.database, &timestream.table) {
+        (Some(_), None) => reader.clash(
+            "timestream",
+            &["database"],
+            "needs `timestream.table` beside it",
+        ),
+        (None, Some(_)) => reader.clash(
+            "timestream",
+            &["table"],
+            "needs `timestream.database` beside it",
+        ),
+        _ => {}
+    }
+    let queue = &settings.queue;
+    if let Some(fifo) = queue
+        .urls
+        .iter()
+        .find(|url| url.as_str().ends_with(".fifo"))
+        && queue.format == QueueFormat::Packed
+    {
+        reader.clash(
+            "queue",
+            &["urls", "format"],
+            format!(
+                "{} is a FIFO queue, whose order is by device: set `queue.format = \"single\"`, or use a standard queue",
+                fifo.as_str()
+            ),
+        );
+    }
+}
+
+/// Fewer would be weaker than the hash it feeds (RFC 7518, 3.2).
+const HS256_BYTES_MIN: usize = 32;
+
+fn secrets(settings: &Settings, reader: &mut Reader<'_>) {
+    let aws = &settings.aws;
+    match (&aws.access_key_id, &aws.secret_access_key) {
+        (Some(_), None) => reader.clash(
+            "aws",
+            &["access_key_id"],
+            "needs `aws.secret_access_key` (or `_file`) beside it",
+        ),
+        (None, Some(_)) => reader.clash(
+            "aws",
+            &["secret_access_key", "secret_access_key_file"],
+            "needs `aws.access_key_id` beside it",
+        ),
+        _ => {}
+    }
+    if aws.session_token.is_some() && aws.access_key_id.is_none() {
+        reader.clash(
+            "aws",
+            &["session_token", "session_token_file"],
+            "needs `aws.access_key_id` beside it",
+        );
+    }
+    let gateway = &settings.gateway;
+    if let Some(secret) = &gateway.hs256_secret
+        && secret.reveal().len() < HS256_BYTES_MIN
+    {
+        reader.clash(
+            "gateway",
+            &["hs256_secret", "hs256_secret_file"],
+            format!("is shorter than {HS256_BYTES_MIN} bytes, which HS256 demands: make one with `openssl rand -hex 32`"),
+        );
+    }
+}

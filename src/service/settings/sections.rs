@@ -1,0 +1,9 @@
+//! All settings: each section with its keys, their types, defaults, limits and meaning.
+
+mod live;
+mod process;
+mod work;
+
+pub use live::{Broadcaster, Connections, Gateway};
+pub use process::{Aws, Http, Log, Shutdown};
+pub use work::{DeadLetter, Decode, Lease, Pipeline, Queue, Source, Timestream};

@@ -1,0 +1,66 @@
+//! Settings of broadcaster and gateway.
+
+use super::super::key::section;
+use super::super::kinds::{FrameFormat, Owed, Url};
+use super::super::secret::Secret;
+
+section! {
+    /// The broadcaster: from the live queue to the viewers.
+    Broadcaster "broadcaster" {
+        /// The SQS queue it serves. Not needed where `queue.urls` has exactly one entry.
+        queue_url: Option<Url>;
+        /// Milliseconds over which what a viewer is owed is joined into frames. API Gateway bills
+        /// by message: this is the setting that decides the bill.
+        window_ms: u64 = "100", 10..=60_000;
+        /// Which readings within a window a viewer gets.
+        mode: Owed = "latest";
+        /// What a frame holds.
+        frame: FrameFormat = "packed";
+        /// Milliseconds between full reads of the connection table.
+        snapshot_every_ms: u64 = "2000", 500..=300_000;
+        /// Posts under way at once; one a viewer in any case.
+        posts_in_flight_max: u64 = "128", 1..=1_024;
+        /// Readings that arrived on the stream more than this many seconds ago are no news and are
+        /// not shown. Not set: all are.
+        max_age_s: Option<u64>, 1..=604_800;
+    }
+}
+
+section! {
+    /// The DynamoDB table of WebSocket connections.
+    Connections "connections" {
+        /// The table. Broadcaster and gateway need it.
+        table: Option<String>;
+        /// Create the table if there is none.
+        create: bool = "false";
+        /// The name of its hash key.
+        hash_key: String = "LookupKey";
+        /// The name of its sort key, which holds the connection's id.
+        sort_key: String = "SortKey";
+        /// The hash key's value in a connection's row.
+        hash_value: String = "CONNECTION";
+    }
+}
+
+section! {
+    /// The gateway: who may connect and what they may see. It needs a way to check tokens.
+    Gateway "gateway" {
+        /// The shared secret of HS256 tokens, at least 32 bytes.
+        hs256_secret: Option<Secret>;
+        /// A file with the public keys (JWKS) of RS256, ES256 or EdDSA tokens.
+        jwks_file: Option<String>;
+        /// The issuer (`iss`) a token must name. Not set: any.
+        issuer: Option<String>;
+        /// The audience (`aud`) a token must name. Not set: any.
+        audience: Option<String>;
+        /// The claim that lists the devices (ids or patterns) its bearer may see. Not set: all.
+        allowed_claim: Option<String>;
+        /// Accept a bare token as the only WebSocket subprotocol, and echo it, as the well-known
+        /// page does it. A token in a response header ends up in logs: off unless you must.
+        legacy_token: bool = "false";
+        /// Values of `Origin` that may connect. Empty: any.
+        origins: Vec<String>;
+        /// The most devices a connection may subscribe to.
+        subscriptions_max: u64 = "500", 1..=10_000;
+    }
+}

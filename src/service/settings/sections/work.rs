@@ -1,0 +1,129 @@
+//! Settings of the worker: stream, leases, decoding, sinks.
+
+use std::collections::BTreeMap;
+
+use super::super::key::section;
+use super::super::kinds::{
+    ByteSize, DeviceIdFrom, FieldType, Fleet, Format, InitialPosition, MeasureName, QueueFormat,
+    ReadMode, TimeUnit, Url,
+};
+use crate::model::EpochMillis;
+
+section! {
+    /// The Kinesis stream.
+    Source "source" {
+        /// The stream's name or ARN. The worker needs it.
+        stream: Option<String>;
+        /// Where a shard that has no checkpoint yet is begun.
+        initial_position: InitialPosition = "TRIM_HORIZON";
+        /// The instant for `initial_position = "AT_TIMESTAMP"`.
+        initial_timestamp: Option<EpochMillis>;
+        /// Records a read asks for (`Limit` of `GetRecords`). Together with the records' size it
+        /// decides how much of the byte budget one read reserves.
+        batch_size: u64 = "10000", 1..=10_000;
+        /// How records are fetched.
+        mode: ReadMode = "polling";
+        /// Milliseconds between two reads of one shard. Kinesis allows five reads a second a shard,
+        /// for all its consumers together: with others on the stream, take more.
+        poll_interval_ms: u64 = "200", 200..=60_000;
+    }
+}
+
+section! {
+    /// The lease table, laid out as KCL's.
+    Lease "lease" {
+        /// The DynamoDB table; of KCL, the application's name.
+        table: String = "tidewire-leases";
+        /// Create the table if there is none. Otherwise that is an error that names the command.
+        create: bool = "false";
+        /// Milliseconds after which the lease of a worker that fell silent is taken over.
+        duration_ms: u64 = "10000", 1_000..=600_000;
+        /// Milliseconds between renewals, which carry the checkpoint; at most half of `duration_ms`.
+        renew_every_ms: u64 = "3300", 100..=300_000;
+        /// Milliseconds between looks at the whole table; less than `duration_ms`.
+        scan_every_ms: u64 = "800", 100..=300_000;
+        /// What this worker's id begins with; the host's name if not set. A random part follows,
+        /// so that no two processes ever share an id.
+        worker_id_prefix: Option<String>;
+        /// The most leases this worker holds; without it, its fair share.
+        leases_max: Option<u64>, 1..=u64::MAX;
+        /// Who else works on the table.
+        fleet: Fleet = "tidewire";
+    }
+}
+
+section! {
+    /// How a record becomes readings.
+    Decode "decode" {
+        /// What a payload is.
+        format: Format = "json";
+        /// Where the device's id comes from.
+        device_id: DeviceIdFrom = "field:device_id";
+        /// The field that holds the reading's time; without it, a reading's time is its record's
+        /// arrival on the stream.
+        time_field: Option<String>;
+        /// The unit of `time_field`, which must be given with it: units are never guessed.
+        time_unit: Option<TimeUnit>;
+        /// Fields that become dimensions rather than measures.
+        dimensions: Vec<String>;
+        /// Fields whose values are not what JSON makes of them (every number is a float), as in
+        /// `{ count = "int" }`.
+        types: BTreeMap<String, FieldType>;
+        /// What joins the names of nested fields.
+        separator: String = ".";
+    }
+}
+
+section! {
+    /// The Timestream sink; off unless `database` and `table` are set.
+    Timestream "timestream" {
+        /// The database.
+        database: Option<String>;
+        /// The table.
+        table: Option<String>;
+        /// Create database and table if there are none.
+        create: bool = "false";
+        /// A row's measure name. `auto` keeps two messages of one device at one instant apart if
+        /// they carry different measures.
+        measure_name: MeasureName = "auto";
+        /// Milliseconds that a reading waits at most for others to fill its request of 100.
+        window_ms: u64 = "200", 0..=60_000;
+        /// Requests under way at once.
+        requests_in_flight_max: u64 = "8", 1..=256;
+    }
+}
+
+section! {
+    /// The live queue sink; off unless `urls` is set.
+    Queue "queue" {
+        /// SQS queues, one for each active broadcaster. Each gets every message. The gateway tells
+        /// the broadcasters of changed subscriptions through them.
+        urls: Vec<Url>;
+        /// What a message holds. FIFO queues take `single` only.
+        format: QueueFormat = "packed";
+        /// Milliseconds that a reading waits at most for others to fill its message.
+        window_ms: u64 = "50", 0..=60_000;
+        /// Readings that arrived on the stream more than this many seconds ago skip the queue,
+        /// counted, so that dead screens need not hold up the archive. Not set: none skip.
+        max_age_s: Option<u64>, 1..=604_800;
+    }
+}
+
+section! {
+    /// Where what cannot be kept is filed with its reason.
+    DeadLetter "dead_letter" {
+        /// The SQS queue. The worker needs it: without it, nothing could be refused without loss.
+        queue_url: Option<Url>;
+    }
+}
+
+section! {
+    /// Bounds over all shards together.
+    Pipeline "pipeline" {
+        /// Bytes of records read and not yet done. Reading stops when it is used up.
+        budget_bytes: ByteSize = "32MiB", 1_048_576..=u64::MAX;
+        /// Reads under way at once. The budget can be overshot by one answer for each (10 MiB at
+        /// the very most), since an answer's size is known only when it is there.
+        reads_max: u64 = "8", 1..=1_024;
+    }
+}
