@@ -20,6 +20,7 @@ pub mod lease;
 pub mod model;
 pub mod pipeline;
 pub mod push;
+pub mod pipeline;
 pub mod service;
 
 #[cfg(feature = "local")]
