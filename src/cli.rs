@@ -1,3 +1,4 @@
 //! Floor 5: the subcommands.
 
+pub mod failure;
 pub mod gateway;
