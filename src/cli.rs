@@ -1,3 +1,5 @@
 //! Floor 5: the command line.
 
+pub mod failure;
+pub mod gateway;
 pub mod health;

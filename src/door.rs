@@ -4,6 +4,7 @@
 pub mod connections;
 pub mod dead_letters;
 pub mod fault;
+pub mod put;
 pub mod queue;
 pub mod stream;
 pub mod time_series;

@@ -1,4 +1,16 @@
 //! Floor 5, feature `local`: every AWS service that the daemon talks to, embedded, on 127.0.0.1.
 
+pub mod apigateway;
+pub mod card;
 pub mod devices;
+pub mod dynamodb;
 pub mod fault;
+pub mod front;
+pub mod kinesis;
+pub mod place;
+pub mod ports;
+pub mod sqs;
+
+#[cfg(test)]
+mod testing;
+pub mod timestream;
