@@ -12,15 +12,14 @@
 //! | 4 | [`service`] | tasks that wait, decide and carry out |
 //! | 5 | `cli`, `local` | the front doors |
 
-pub mod decode;
 pub mod aws;
 pub mod cli;
+pub mod decode;
 pub mod door;
 pub mod lease;
 pub mod model;
 pub mod pipeline;
 pub mod push;
-pub mod pipeline;
 pub mod service;
 
 #[cfg(feature = "local")]

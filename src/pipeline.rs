@@ -245,4 +245,3 @@ pub enum Effect {
 
 #[cfg(test)]
 mod tests;
-//! Floor 1.

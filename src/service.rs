@@ -10,5 +10,5 @@ pub mod metric;
 pub mod settings;
 pub mod shutdown;
 pub mod tasks;
-pub mod worker;
 pub mod telemetry;
+pub mod worker;
