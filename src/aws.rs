@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod error;
 pub mod explain;
 pub mod kinesis;
+pub mod lease_table;
 pub mod provision;
 pub mod setup;
 pub mod sqs;
