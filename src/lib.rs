@@ -17,8 +17,8 @@ pub mod cli;
 pub mod door;
 pub mod lease;
 pub mod model;
-pub mod push;
 pub mod pipeline;
+pub mod push;
 pub mod service;
 
 #[cfg(feature = "local")]

@@ -22,7 +22,9 @@ pub mod hub;
 pub mod index;
 pub mod latest;
 pub mod part;
+pub mod permit;
 pub mod recent;
+pub mod spread;
 pub mod viewer;
 pub mod window;
 
@@ -201,7 +203,3 @@ impl Farewell {
         }
     }
 }
-//! Floor 1: who is sent what. Decisions about viewers; no tokio, no AWS, no clock.
-
-pub mod permit;
-pub mod spread;
