@@ -1,1 +1,3 @@
-//! Floor 1.
+//! Decisions about records on their way.
+
+pub mod feeding;
