@@ -245,3 +245,6 @@ pub enum Effect {
 
 #[cfg(test)]
 mod tests;
+//! Decisions about records on their way.
+
+pub mod feeding;
