@@ -23,4 +23,4 @@ pub mod timestream;
 
 pub use error::failed;
 pub use explain::{Service, Target, explain};
-pub use setup::{Clients, Endpoints, Secret, Setup, StaticCredentials};
+pub use setup::{Clients, Endpoints, Setup, StaticCredentials};

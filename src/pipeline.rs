@@ -22,6 +22,7 @@
 mod books;
 mod budget;
 mod core;
+pub mod feeding;
 mod intake;
 mod lane;
 mod letters;
@@ -245,6 +246,3 @@ pub enum Effect {
 
 #[cfg(test)]
 mod tests;
-//! Decisions about records on their way.
-
-pub mod feeding;

@@ -40,13 +40,22 @@ pub async fn start(
     clients: &Clients,
     clock: Clock,
     shutdown: CancellationToken,
-) -> Result<(Broadcaster, impl Future<Output = Result<(), Failure>> + Send + use<>), Failure> {
+) -> Result<
+    (
+        Broadcaster,
+        impl Future<Output = Result<(), Failure>> + Send + use<>,
+    ),
+    Failure,
+> {
     let needs = settings.broadcaster(|name| std::env::var(name).ok())?;
     let sqs = clients.sqs();
     let url = needs.queue_url.as_str();
     let url = require::queue(&sqs, url, QueueKind::Live, clients.endpoints()).await?;
     let connections = parts::connections(settings, &needs.connections_table, clients).await?;
-    let endpoint = needs.endpoint_management.as_ref().map(|url| url.as_str().to_owned());
+    let endpoint = needs
+        .endpoint_management
+        .as_ref()
+        .map(|url| url.as_str().to_owned());
     let doors = broadcaster::Parts {
         queue: Queue::at(sqs, url),
         connections,

@@ -94,17 +94,24 @@ fn decoding(settings: &Settings) -> decode::Options {
         device_id: match &decode.device_id {
             DeviceIdFrom::Field(name) => decode::DeviceSource::Field(name.clone()),
             DeviceIdFrom::PartitionKey => decode::DeviceSource::PartitionKey,
-            DeviceIdFrom::Constant(id) => decode::DeviceSource::Constant(DeviceId::from(id.as_str())),
+            DeviceIdFrom::Constant(id) => {
+                decode::DeviceSource::Constant(DeviceId::from(id.as_str()))
+            }
         },
         time: match (&decode.time_field, decode.time_unit) {
-            (Some(name), Some(named)) => {
-                decode::TimeSource::Field { name: name.clone(), unit: unit(named) }
-            }
+            (Some(name), Some(named)) => decode::TimeSource::Field {
+                name: name.clone(),
+                unit: unit(named),
+            },
             // `rules` refuses one without the other.
             _ => decode::TimeSource::Arrival,
         },
         dimensions: decode.dimensions.clone(),
-        types: decode.types.iter().map(|(name, as_what)| (name.clone(), kind(as_what))).collect(),
+        types: decode
+            .types
+            .iter()
+            .map(|(name, as_what)| (name.clone(), kind(as_what)))
+            .collect(),
         separator: decode.separator.clone(),
     }
 }

@@ -53,7 +53,10 @@ pub async fn clients(settings: &Settings) -> Result<Clients, Failure> {
         },
         credentials,
     };
-    setup.load().await.map_err(|unready| Failure::new(unready.to_string()))
+    setup
+        .load()
+        .await
+        .map_err(|unready| Failure::new(unready.to_string()))
 }
 
 /// What a worker reads from and writes to, checked to be there.
@@ -100,8 +103,10 @@ pub async fn worker(
     require::queue(&sqs, letters, QueueKind::DeadLetters, endpoints).await?;
     let letters = Queue::open(sqs.clone(), letters).await;
     let letters = letters.map_err(|failed| Failure::new(failed.to_string()))?;
-    let (client, discovery) =
-        clients.timestream().await.map_err(|failed| Failure::new(failed.to_string()))?;
+    let (client, discovery) = clients
+        .timestream()
+        .await
+        .map_err(|failed| Failure::new(failed.to_string()))?;
     let target = &needs.timestream;
     if settings.timestream.create {
         let made = provision::create_timestream(&client, &target.database, &target.table).await;
@@ -132,10 +137,12 @@ fn lease_table(error: &lease_table::Error, table: &str, endpoints: &Endpoints) -
          with the hash key `leaseKey`, or the setting `lease.create = true`"
     );
     match error {
-        lease_table::Error::TableMissing { .. } => Failure::new(format!("{error}: make it with {makes_it}")),
-        lease_table::Error::TableShape { .. } => {
-            Failure::new(format!("{error}: name another one in `lease.table`, or make it with {makes_it}"))
+        lease_table::Error::TableMissing { .. } => {
+            Failure::new(format!("{error}: make it with {makes_it}"))
         }
+        lease_table::Error::TableShape { .. } => Failure::new(format!(
+            "{error}: name another one in `lease.table`, or make it with {makes_it}"
+        )),
         lease_table::Error::Call(failed) => {
             let environment = Service::Dynamodb.endpoint_of_environment();
             let target = Target {
@@ -202,8 +209,15 @@ pub fn gateway(settings: &Settings, clients: &Clients) -> Result<LiveGateway, Fa
         settings::QueueFormat::Packed => settings.queue.urls.as_slice(),
         settings::QueueFormat::Single => &[],
     };
-    let queues = urls.iter().map(|url| Queue::at(sqs.clone(), url.as_str())).collect();
-    Ok(Gateway::new(options, connections::Table::new(clients.dynamodb(), names), queues))
+    let queues = urls
+        .iter()
+        .map(|url| Queue::at(sqs.clone(), url.as_str()))
+        .collect();
+    Ok(Gateway::new(
+        options,
+        connections::Table::new(clients.dynamodb(), names),
+        queues,
+    ))
 }
 
 /// The gateway on AWS's doors.

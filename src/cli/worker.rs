@@ -62,10 +62,13 @@ impl Worker {
 #[must_use]
 pub fn new_id(settings: &Settings) -> WorkerId {
     let host = || {
-        std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).or_else(|| {
-            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-            Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-        })
+        std::env::var("HOSTNAME")
+            .ok()
+            .filter(|name| !name.is_empty())
+            .or_else(|| {
+                let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+                Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+            })
     };
     let prefix = settings.lease.worker_id_prefix.clone().or_else(host);
     let prefix = prefix.unwrap_or_else(|| "worker".to_owned());
@@ -82,13 +85,23 @@ pub async fn start(
     clients: &Clients,
     clock: Clock,
     shutdown: CancellationToken,
-) -> Result<(Worker, impl Future<Output = Result<(), Failure>> + Send + use<>), Failure> {
+) -> Result<
+    (
+        Worker,
+        impl Future<Output = Result<(), Failure>> + Send + use<>,
+    ),
+    Failure,
+> {
     let needs = settings.worker()?;
     let found = parts::worker(settings, &needs, clients).await?;
     let id = new_id(settings);
     let (leases_to, leases_at) = watch::channel(leases::Status::default());
     let (readings_to, readings_at) = watch::channel(worker::Status::default());
-    let started = Worker { id: id.clone(), leases: leases_at, readings: readings_at };
+    let started = Worker {
+        id: id.clone(),
+        leases: leases_at,
+        readings: readings_at,
+    };
     let lease_options = options::leases(settings);
     let worker_options = options::worker(settings, &needs);
     let create_table = settings.lease.create;
@@ -147,9 +160,10 @@ pub async fn start(
 
 fn failure(error: leases::Error) -> Failure {
     match error {
-        refused @ leases::Error::Refused(_) => {
-            Failure { exit: EXIT_FOREIGN_FLEET, sentence: refused.to_string() }
-        }
+        refused @ leases::Error::Refused(_) => Failure {
+            exit: EXIT_FOREIGN_FLEET,
+            sentence: refused.to_string(),
+        },
         options @ leases::Error::Options(_) => Failure::settings(options.to_string()),
         other => Failure::new(other.to_string()),
     }
