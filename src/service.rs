@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod feed;
 pub mod gateway;
 pub mod http;
 pub mod metric;

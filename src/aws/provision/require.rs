@@ -33,7 +33,7 @@ pub async fn stream(
         Err(error) => failed("DescribeStreamSummary", &error),
     };
     let makes_it = format!(
-        "aws kinesis create-stream --stream-name {name} --stream-mode-details StreamMode=ON_DEMAND, or Terraform's `aws_kinesis_stream`, or the setting `stream.create = true`"
+        "aws kinesis create-stream --stream-name {name} --stream-mode-details StreamMode=ON_DEMAND, or Terraform's `aws_kinesis_stream`"
     );
     let thing = format!("stream `{name}`");
     Err(unmet(
