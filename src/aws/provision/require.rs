@@ -56,9 +56,9 @@ pub async fn queue(
     endpoints: &Endpoints,
 ) -> Result<String, Unmet> {
     let name = url_or_name.rsplit('/').next().unwrap_or(url_or_name);
-    let (what, setting) = match kind {
-        QueueKind::Live => ("queue", "queue.create"),
-        QueueKind::DeadLetters => ("dead-letter queue", "dead_letters.create"),
+    let what = match kind {
+        QueueKind::Live => "queue",
+        QueueKind::DeadLetters => "dead-letter queue",
     };
     let opened = super::super::sqs::Queue::open(client.clone(), url_or_name).await;
     let failed = match opened {
@@ -66,7 +66,7 @@ pub async fn queue(
         Err(failed) => failed,
     };
     let makes_it = format!(
-        "aws sqs create-queue --queue-name {name}, or Terraform's `aws_sqs_queue`, or the setting `{setting} = true`"
+        "aws sqs create-queue --queue-name {name}, or Terraform's `aws_sqs_queue`"
     );
     let thing = format!("{what} `{name}`");
     Err(unmet(&failed, Service::Sqs, endpoints, &thing, &makes_it))
