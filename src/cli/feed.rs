@@ -100,7 +100,10 @@ fn bar(bytes: Option<u64>) -> ProgressBar {
             ProgressBar::new(bytes),
             "{wide_bar} {bytes}/{total_bytes} {msg} {eta}",
         ),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes} {msg} {elapsed}"),
+        None => (
+            ProgressBar::new_spinner(),
+            "{spinner} {bytes} {msg} {elapsed}",
+        ),
     };
     let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -138,7 +141,10 @@ fn summary(report: &Report, stream: &str) -> String {
         write!(text, "{line}").ok();
     };
     if report.stopped {
-        add(format!("; stopped with {} read and not sent", progress.held));
+        add(format!(
+            "; stopped with {} read and not sent",
+            progress.held
+        ));
     }
     if progress.left_out > 0 {
         add(format!("; {} left out:", progress.left_out));
@@ -146,7 +152,9 @@ fn summary(report: &Report, stream: &str) -> String {
     for (line, reason) in &report.left_out {
         add(format!("\nline {line}: {reason}"));
     }
-    let more = progress.left_out.saturating_sub(report.left_out.len() as u64);
+    let more = progress
+        .left_out
+        .saturating_sub(report.left_out.len() as u64);
     if more > 0 {
         add(format!("\nand {more} more"));
     }
@@ -166,7 +174,9 @@ mod tests {
                 left_out: 22,
                 ..Progress::default()
             },
-            left_out: (1..=20).map(|line| (line, "too large".to_owned())).collect(),
+            left_out: (1..=20)
+                .map(|line| (line, "too large".to_owned()))
+                .collect(),
             stopped: false,
         };
         let text = summary(&report, "readings");

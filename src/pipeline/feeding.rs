@@ -305,7 +305,9 @@ impl<L: Clone> Feeding<L> {
         };
         let doubled = 1_u32.checked_shl(queue.failures).unwrap_or(u32::MAX);
         let full = self.limits.backoff_min.saturating_mul(doubled);
-        let wait = full.min(self.limits.backoff_max).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
+        let wait = full
+            .min(self.limits.backoff_max)
+            .mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
         queue.failures = queue.failures.saturating_add(1);
         self.serial += 1;
         // At least a millisecond, the clock's grain: a wait must move time on.
@@ -356,7 +358,9 @@ impl Bucket {
 
     /// When the next whole token will be there.
     fn next(&self, now: Millis) -> Millis {
-        let missing_ms = ((1.0 - self.tokens) / self.per_ms).ceil().clamp(1.0, 86_400_000.0);
+        let missing_ms = ((1.0 - self.tokens) / self.per_ms)
+            .ceil()
+            .clamp(1.0, 86_400_000.0);
         now + Duration::from_secs_f64(missing_ms / 1000.0)
     }
 }

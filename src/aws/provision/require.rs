@@ -65,9 +65,8 @@ pub async fn queue(
         Ok(queue) => return Ok(queue.url().to_owned()),
         Err(failed) => failed,
     };
-    let makes_it = format!(
-        "aws sqs create-queue --queue-name {name}, or Terraform's `aws_sqs_queue`"
-    );
+    let makes_it =
+        format!("aws sqs create-queue --queue-name {name}, or Terraform's `aws_sqs_queue`");
     let thing = format!("{what} `{name}`");
     Err(unmet(&failed, Service::Sqs, endpoints, &thing, &makes_it))
 }

@@ -72,8 +72,12 @@ fn waits_double_up_to_the_longest() {
     let mut waits = Vec::new();
     for _ in 0..6 {
         let (id, _) = sent(feeding.next(now));
-        feeding.answered(now, id, Err(Fault::Throttled), 0.0).unwrap();
-        let Next::Wait(at) = feeding.next(now) else { panic!("it should wait") };
+        feeding
+            .answered(now, id, Err(Fault::Throttled), 0.0)
+            .unwrap();
+        let Next::Wait(at) = feeding.next(now) else {
+            panic!("it should wait")
+        };
         waits.push(at.since(now).as_millis());
         now = at;
     }
@@ -97,7 +101,10 @@ fn a_fault_that_no_repetition_mends_is_handed_back() {
     let mut feeding = Feeding::new(limits(), START);
     feeding.offer(item("a", 1));
     let (id, _) = sent(feeding.next(START));
-    assert_eq!(feeding.answered(START, id, Err(Fault::Fatal), 0.0), Err(Fault::Fatal));
+    assert_eq!(
+        feeding.answered(START, id, Err(Fault::Fatal), 0.0),
+        Err(Fault::Fatal)
+    );
     assert_eq!(feeding.held(), 1, "nothing was settled");
 }
 
@@ -105,11 +112,18 @@ fn a_fault_that_no_repetition_mends_is_handed_back() {
 fn requests_keep_to_records_bytes_and_number() {
     let mut feeding = Feeding::new(limits(), START);
     for (n, bytes) in [(0, 60), (1, 60), (2, 20), (3, 500), (4, 1)] {
-        feeding.offer(Item { bytes, ..item(&n.to_string(), n) });
+        feeding.offer(Item {
+            bytes,
+            ..item(&n.to_string(), n)
+        });
     }
     assert_eq!(sent(feeding.next(START)).1, [0], "60 and 60 are over 100");
     assert_eq!(sent(feeding.next(START)).1, [1, 2]);
-    assert_eq!(feeding.next(START), Next::Idle, "two requests are under way");
+    assert_eq!(
+        feeding.next(START),
+        Next::Idle,
+        "two requests are under way"
+    );
 }
 
 #[test]

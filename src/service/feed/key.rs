@@ -20,9 +20,11 @@ pub fn of(line: &[u8], field: &str) -> PartitionKey {
 
 fn device(value: &Value, field: &str) -> Option<String> {
     // A field whose name has dots in it goes first.
-    let found = value
-        .get(field)
-        .or_else(|| field.split('.').try_fold(value, |value, part| value.get(part)))?;
+    let found = value.get(field).or_else(|| {
+        field
+            .split('.')
+            .try_fold(value, |value, part| value.get(part))
+    })?;
     let id = match found {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -57,12 +59,22 @@ mod tests {
 
     #[test]
     fn a_line_without_a_device_has_a_stable_key_of_its_own() {
-        let lines = ["no json", "{}", r#"{"device_id":null}"#, r#"{"device_id":""}"#, "[1]"];
+        let lines = [
+            "no json",
+            "{}",
+            r#"{"device_id":null}"#,
+            r#"{"device_id":""}"#,
+            "[1]",
+        ];
         for line in lines {
             assert_eq!(key(line, "device_id"), key(line, "device_id"));
             assert!(key(line, "device_id").starts_with("line-"), "{line}");
         }
-        assert_eq!(key("a", "device_id"), "line-af63dc4c8601ec8c", "a published FNV-1a vector");
+        assert_eq!(
+            key("a", "device_id"),
+            "line-af63dc4c8601ec8c",
+            "a published FNV-1a vector"
+        );
     }
 
     #[test]

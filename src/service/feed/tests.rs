@@ -70,25 +70,41 @@ fn readings(devices: usize, count: usize) -> Vec<(String, String)> {
     (0..count)
         .map(|i| {
             let device = format!("d{}", i % devices);
-            (device.clone(), format!(r#"{{"device_id":"{device}","n":{i}}}"#))
+            (
+                device.clone(),
+                format!(r#"{{"device_id":"{device}","n":{i}}}"#),
+            )
         })
         .collect()
 }
 
 fn input(readings: &[(String, String)]) -> Vec<u8> {
-    readings.iter().flat_map(|(_, line)| format!("{line}\n").into_bytes()).collect()
+    readings
+        .iter()
+        .flat_map(|(_, line)| format!("{line}\n").into_bytes())
+        .collect()
 }
 
 fn by_device(taken: &[(String, String)]) -> BTreeMap<String, Vec<String>> {
     let mut devices: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (device, line) in taken {
-        devices.entry(device.clone()).or_default().push(line.clone());
+        devices
+            .entry(device.clone())
+            .or_default()
+            .push(line.clone());
     }
     devices
 }
 
 async fn run(fake: &Arc<Fake>, input: &[u8], options: &Options) -> Result<Report, Error> {
-    feed(Arc::clone(fake), input, options, std::future::pending(), |_| {}).await
+    feed(
+        Arc::clone(fake),
+        input,
+        options,
+        std::future::pending(),
+        |_| {},
+    )
+    .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +116,9 @@ async fn all_lines_arrive_and_each_devices_in_order_though_every_third_fails() {
         ..Fake::default()
     });
     let sent = readings(40, 3000);
-    let report = run(&fake, &input(&sent), &Options::default()).await.unwrap();
+    let report = run(&fake, &input(&sent), &Options::default())
+        .await
+        .unwrap();
     assert_eq!(report.progress.accepted, 3000);
     assert_eq!(report.progress.held, 0);
     assert!(report.progress.again >= 1000, "{report:?}");
@@ -114,8 +132,14 @@ async fn many_devices_fill_several_requests_at_once() {
         latency: Duration::from_millis(50),
         ..Fake::default()
     });
-    run(&fake, &input(&readings(5000, 10_000)), &Options::default()).await.unwrap();
-    assert_eq!(fake.state.lock().unwrap().under_way_most, 2000, "four requests of 500");
+    run(&fake, &input(&readings(5000, 10_000)), &Options::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        fake.state.lock().unwrap().under_way_most,
+        2000,
+        "four requests of 500"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,12 +149,18 @@ async fn a_line_that_is_too_large_is_left_out_with_its_number_and_bad_json_is_no
         record_bytes_max: 64,
         ..Options::default()
     };
-    let text = format!("{{\"device_id\":\"d\"}}\n\nno json\n{}\nlast", "x".repeat(65));
+    let text = format!(
+        "{{\"device_id\":\"d\"}}\n\nno json\n{}\nlast",
+        "x".repeat(65)
+    );
     let report = run(&fake, text.as_bytes(), &options).await.unwrap();
     assert_eq!(report.progress.left_out, 1);
     assert_eq!(report.left_out[0].0, 4);
     assert_eq!(report.progress.lines, 5);
-    let taken: Vec<_> = by_device(&fake.state.lock().unwrap().taken).into_values().flatten().collect();
+    let taken: Vec<_> = by_device(&fake.state.lock().unwrap().taken)
+        .into_values()
+        .flatten()
+        .collect();
     assert_eq!(taken.len(), 3, "{taken:?}");
     assert!(taken.contains(&"no json".to_owned()), "{taken:?}");
 }
@@ -155,7 +185,9 @@ async fn stopping_waits_for_what_is_under_way_and_says_what_is_left() {
     let stop = tokio::time::sleep(Duration::from_millis(1500));
     // One device: one record a second.
     let text = input(&readings(1, 10));
-    let report = feed(Arc::clone(&fake), &text[..], &options, stop, |_| {}).await.unwrap();
+    let report = feed(Arc::clone(&fake), &text[..], &options, stop, |_| {})
+        .await
+        .unwrap();
     assert!(report.stopped);
     assert_eq!(report.progress.accepted, 2);
     assert_eq!(report.progress.held, 8);
@@ -168,9 +200,14 @@ async fn the_rate_is_kept() {
     let mut options = Options::default();
     options.limits.rate = Some(100.0);
     let start = tokio::time::Instant::now();
-    run(&fake, &input(&readings(50, 1000)), &options).await.unwrap();
+    run(&fake, &input(&readings(50, 1000)), &options)
+        .await
+        .unwrap();
     let took = start.elapsed().as_secs_f64();
-    assert!((9.5..10.5).contains(&took), "{took} s for 1,000 at 100 a second");
+    assert!(
+        (9.5..10.5).contains(&took),
+        "{took} s for 1,000 at 100 a second"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,6 +217,13 @@ async fn progress_ends_at_the_inputs_length() {
     let mut last = Progress::default();
     let options = Options::default();
     let stop = std::future::pending();
-    feed(fake, &text[..], &options, stop, |progress| last = progress.clone()).await.unwrap();
-    assert_eq!((last.bytes, last.lines, last.accepted), (text.len() as u64, 100, 100));
+    feed(fake, &text[..], &options, stop, |progress| {
+        last = progress.clone()
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        (last.bytes, last.lines, last.accepted),
+        (text.len() as u64, 100, 100)
+    );
 }
