@@ -2,6 +2,7 @@
 
 pub mod broadcaster;
 pub mod failure;
+pub mod feed;
 pub mod gateway;
 pub mod health;
 #[cfg(feature = "local")]
