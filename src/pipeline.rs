@@ -22,6 +22,7 @@
 mod books;
 mod budget;
 mod core;
+pub mod feeding;
 mod intake;
 mod lane;
 mod letters;

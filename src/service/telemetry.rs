@@ -1,5 +1,6 @@
 //! What the process says about itself: log lines here, metrics in [`exporter`].
 
+pub mod document;
 pub mod exporter;
 pub mod throttle;
 
