@@ -90,8 +90,6 @@ pub enum FieldType {
     Int,
     /// A number of 64 bits with a fraction; the default for numbers.
     Float,
-    /// True or false; also `1` and `0`, and the words in text.
-    Bool,
     /// Text, also where the payload has a number or a truth value.
     Text,
 }

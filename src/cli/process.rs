@@ -86,7 +86,9 @@ pub fn gateway(settings: &Settings) -> Result<(), Failure> {
     process.runtime.block_on(async {
         let clients = parts::clients(settings).await?;
         let handler = parts::gateway(settings, &clients)?;
-        gateway::run(handler).await.map_err(|error| Failure::new(error.to_string()))
+        gateway::run(handler)
+            .await
+            .map_err(|error| Failure::new(error.to_string()))
     })
 }
 
@@ -135,12 +137,17 @@ impl Process {
             .map_err(|error| Failure::settings(error.to_string()))?;
         let metrics = exporter::install();
         let metrics = metrics.map_err(|error| Failure::new(format!("metrics: {error}")))?;
-        Ok(Self { runtime: runtime()?, metrics })
+        Ok(Self {
+            runtime: runtime()?,
+            metrics,
+        })
     }
 }
 
 fn runtime() -> Result<Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     built.map_err(|error| Failure::new(format!("no runtime: {error}")))
 }
 

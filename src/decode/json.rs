@@ -309,7 +309,6 @@ fn measure(name: &str, value: Scalar<'_>, declared: Option<FieldType>) -> Result
     match declared {
         Some(FieldType::Text) => return Ok(Value::Text(Arc::from(text_of(value).as_ref()))),
         Some(FieldType::Int) => return whole(name, &value).map(Value::Int),
-        Some(FieldType::Bool) => return truth(name, &value).map(Value::Bool),
         Some(FieldType::Float) if matches!(value, Scalar::Bool(_) | Scalar::Text(_)) => {
             return Err(format!("the field `{}` is not a number", shorten(name)));
         }
@@ -333,18 +332,6 @@ fn measure(name: &str, value: Scalar<'_>, declared: Option<FieldType>) -> Result
         Scalar::Text(text) => Value::Text(Arc::from(text.as_ref())),
     };
     Ok(value)
-}
-
-fn truth(name: &str, value: &Scalar<'_>) -> Result<bool, String> {
-    match value {
-        Scalar::Bool(value) => Ok(*value),
-        Scalar::Unsigned(number @ (0 | 1)) => Ok(*number == 1),
-        Scalar::Text(text) if matches!(text.as_ref(), "true" | "false") => Ok(text == "true"),
-        _ => Err(format!(
-            "the field `{}` is neither true nor false",
-            shorten(name)
-        )),
-    }
 }
 
 fn whole(name: &str, value: &Scalar<'_>) -> Result<i64, String> {

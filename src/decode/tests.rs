@@ -92,7 +92,7 @@ fn id_and_time_come_from_where_the_options_say() {
         dimensions: vec!["site".to_owned()],
         types: BTreeMap::from([
             ("n".to_owned(), FieldType::Int),
-            ("open".to_owned(), FieldType::Bool),
+            ("open".to_owned(), FieldType::Text),
         ]),
         separator: "_".to_owned(),
     };
@@ -111,7 +111,7 @@ fn id_and_time_come_from_where_the_options_say() {
         [
             ("a_b", Value::Double(1.0)),
             ("n", Value::Int(9_007_199_254_740_993)),
-            ("open", Value::Bool(true)),
+            ("open", Value::Text(Arc::from("1"))),
         ]
     );
 }
