@@ -12,6 +12,7 @@ use stand::Stand;
 use tidewire::lease::talk::Say;
 use tidewire::model::message::Packed;
 use tidewire::model::{Fault, Stage, Start};
+use tidewire::pipeline::Rule;
 use tidewire::pipeline::message::Format;
 use tokio::time::Instant;
 
@@ -494,4 +495,39 @@ async fn old_readings_skip_a_queue_that_is_down_and_the_archive_goes_on() {
     let status = stand.books().await;
     assert_eq!(status.sinks["queue"].book.skipped.values().sum::<u64>(), 40);
     assert_eq!(status.sinks["timestream"].book.acknowledged, 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseded_reading_is_counted_and_gets_no_letter() {
+    let mut stand = Stand::start();
+    let superseded = "old".to_owned();
+    stand
+        .store
+        .with(|store| store.superseded.insert(superseded));
+    stand.stream.put(0, &reading("old", 1, 1));
+    let last = put_many(&stand, 0, 3);
+    stand.grant(0, Start::TrimHorizon).await;
+    let is_done = |stand: &Stand| stand.checkpoint(0).as_ref() == Some(&last);
+    stand.until("all is done", is_done).await;
+    let book = stand.books().await.sinks["timestream"].book.clone();
+    assert_eq!(book.skipped[&Rule::Superseded], 1);
+    assert_eq!(book.dead_lettered, 0);
+    assert_eq!(stand.letters.with(|letters| letters.len()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trouble_nobody_waits_for_any_more_is_forgotten() {
+    let mut stand = Stand::start();
+    stand
+        .store
+        .trouble(|trouble| trouble.down = Some(Fault::Fatal));
+    put_many(&stand, 0, 3);
+    stand.grant(0, Start::TrimHorizon).await;
+    stand.stream.with(|stream| stream.missing = true);
+    let is_fatal = |stand: &Stand| stand.status.borrow().fatal.is_some();
+    stand.until("it is fatal", is_fatal).await;
+    stand.revoke(0).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(stand.status.borrow().fatal, None);
+    stand.stop().await;
 }

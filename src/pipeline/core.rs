@@ -119,7 +119,10 @@ impl Pipeline {
             keyed: true,
         });
         let (items_max, bytes_max) = match options.queue_format {
-            Format::Packed => (usize::MAX, options.message_bytes_max - PACKED_ENVELOPE),
+            Format::Packed => (
+                usize::MAX,
+                options.message_bytes_max.saturating_sub(PACKED_ENVELOPE),
+            ),
             Format::Single => (QUEUE_ENTRIES_MAX, QUEUE_REQUEST_BYTES_MAX),
         };
         let queues = (0..options.queues).map(|_| {
@@ -301,6 +304,8 @@ impl Pipeline {
     fn close(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
         if let Some(shard) = self.slots.get_mut(&slot) {
             shard.draining = true;
+            // A read under way brings nothing any more: its reservation is free for others.
+            self.budget.settle(slot, 0, 0);
             self.hurry(slot);
             effects.push(Effect::StopReading(slot));
         }
@@ -324,7 +329,6 @@ impl Pipeline {
         }
         self.books.records.abandoned += shard.progress.len();
         self.books.records.in_flight -= shard.progress.len();
-        effects.push(Effect::StopReading(slot));
         self.forget(slot, effects);
     }
 
@@ -344,6 +348,7 @@ impl Pipeline {
         if let Some(shard) = self.slots.remove(&slot) {
             self.owned.remove(&shard.shard);
         }
+        effects.push(Effect::StopReading(slot));
     }
 
     fn answered(
