@@ -50,7 +50,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub fn run(args: &Args) -> Result<(), Failure> {
     // The stand's own log settings are those of a process without a config file.
     let settings = Settings::load(None, |name| {
-        name.starts_with("TIDEWIRE_LOG__").then(|| std::env::var(name).ok())?
+        name.starts_with("TIDEWIRE_LOG__")
+            .then(|| std::env::var(name).ok())?
     })?;
     let process = Process::begin(&settings.log)?;
     let options = Options {
