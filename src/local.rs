@@ -7,6 +7,7 @@ pub mod dynamodb;
 pub mod fault;
 pub mod front;
 pub mod kinesis;
+pub mod page;
 pub mod place;
 pub mod ports;
 pub mod sqs;

@@ -3,7 +3,8 @@
 import { POINTS } from "./store.js";
 import { colours, line, surface } from "./spark.js";
 
-const ROW_PX = 30;
+// As in the style sheet.
+const ROW_PX = 34;
 const ROWS_MAX = 6;
 const STALE_MS = 10_000;
 // Charts at most this often: smooth to the eye, and half the work of every frame.
@@ -75,7 +76,7 @@ class Card {
     let row = 0;
     for (const name of this.rows.keys()) {
       const series = this.device.series.get(name);
-      const box = { x: 0, y: row * ROW_PX + 2, width, height: ROW_PX - 6 };
+      const box = { x: 0, y: row * ROW_PX + 1, width, height: ROW_PX - 6 };
       const color = colours.lines[row % colours.lines.length];
       const isSwitch = series.kind === "boolean";
       line(pen, series, box, color, POINTS, { step: isSwitch, floor: isSwitch ? 0 : null });

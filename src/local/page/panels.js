@@ -112,7 +112,7 @@ export class Panels {
       const held = leases.filter((lease) => lease.owner === id && lease.state !== "ended").length;
       const rate = this.rates.of(`read ${id}`, worker.read_total, at);
       const flight = known(worker.in_flight_bytes) ? `, ${show(worker.in_flight_bytes / 1e6)} MB in flight` : "";
-      const name = element("b", { text: short(id, 12, 4), title: id });
+      const name = element("b", { text: short(id, 8, 4), title: id });
       return element("li", {}, name, element("span", { text: `${held} shards, ${count(rate)}/s${flight}` }));
     });
     by("workers").replaceChildren(...items);
