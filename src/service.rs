@@ -3,6 +3,7 @@
 pub mod broadcaster;
 pub mod clock;
 pub mod entropy;
+pub mod feed;
 pub mod gateway;
 pub mod http;
 pub mod leases;
