@@ -8,14 +8,17 @@
 //! | 0 | [`model`] | words: ids, positions, readings, messages |
 //! | 1 | [`lease`], [`pipeline`], [`decode`], [`push`] | decisions: `step(now, input) -> effects` |
 //! | 2 | [`door`] | small traits between decisions and the world |
-//! | 3 | `aws` | the adapters behind the doors |
+//! | 3 | [`aws`] | the adapters behind the doors |
 //! | 4 | [`service`] | tasks that wait, decide and carry out |
 //! | 5 | `cli`, `local` | the front doors |
 
+pub mod aws;
 pub mod cli;
+pub mod decode;
 pub mod door;
 pub mod lease;
 pub mod model;
+pub mod pipeline;
 pub mod push;
 pub mod service;
 

@@ -164,7 +164,30 @@ fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Option<Answere
     })
 }
 
+/// Reads a request. The library's readers mark what they refuse with a word before the message;
+/// its own server, which is not used here, would take it off.
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
-    serde_json::from_slice(body)
-        .map_err(|error| DynoxideError::SerializationException(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| refused(&error.to_string()))
 }
+
+fn refused(message: &str) -> DynoxideError {
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(message, |(words, _)| words);
+    let class = message
+        .split_once(':')
+        .filter(|(class, _)| class.starts_with("VALIDATION") || class.starts_with("SERIALIZATION"));
+    match class {
+        Some((class, words)) if class.starts_with("VALIDATION") => {
+            DynoxideError::ValidationException(words.to_owned())
+        }
+        Some((_, words)) => DynoxideError::SerializationException(words.to_owned()),
+        None if message.starts_with("invalid type") && !message.contains("null") => {
+            DynoxideError::SerializationException(message.to_owned())
+        }
+        None => DynoxideError::ValidationException(message.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

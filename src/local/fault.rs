@@ -100,7 +100,7 @@ impl Switch {
             return false;
         }
         self.seen += 1;
-        if self.seen % self.every.max(1) != 0 {
+        if !self.seen.is_multiple_of(self.every.max(1)) {
             return false;
         }
         if let Some(left) = &mut self.times {

@@ -1,14 +1,15 @@
 //! Kinesis Data Streams: `ferrokinesis` with our own layer before it.
 //!
-//! Streams, resharding, consumers and tags are ferrokinesis's. Reading, writing and listing shards
+//! Streams, consumers and tags are ferrokinesis's. Reading, writing, listing shards and resharding
 //! are ours, on its store, because a consumer that must lose nothing depends on what it lacks:
 //! `ChildShards` at a shard's end, a true `MillisBehindLatest`, `ShardFilter`, `NextToken` alone,
-//! arrival times in milliseconds, the 10 MiB answer, the limits of a shard, and writes that never
-//! become visible behind a record a reader has already passed.
-//! CBOR bodies (the Java SDK's default) go to ferrokinesis unmended.
+//! arrival times in milliseconds, the 10 MiB answer, the limits of a shard, parents for the children
+//! of `UpdateShardCount`, and writes that never become visible behind a record a reader has already
+//! passed. CBOR bodies (the Java SDK's default) go to ferrokinesis unmended.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -19,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use ferrokinesis::store::{Store, StoreOptions};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,24 +32,43 @@ mod books;
 mod iterator;
 mod limits;
 mod read;
+mod reshard;
 mod shards;
+mod start;
+mod subscribe;
 mod write;
 
 /// A request may hold 10 MiB of records (`PutRecords`), a third more in base64, and its JSON.
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
+/// The operations that are not ferrokinesis's.
+const OURS: [&str; 9] = [
+    "GetRecords",
+    "GetShardIterator",
+    "ListShards",
+    "MergeShards",
+    "PutRecord",
+    "PutRecords",
+    "SplitShard",
+    "SubscribeToShard",
+    "UpdateShardCount",
+];
+
 /// How the server differs from AWS's defaults.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Enforce the limits of a shard: 5 `GetRecords` calls and 2 MiB read a second, 1 MiB and 1,000
-    /// records written a second. On by default.
+    /// Enforce the limits of a shard: 5 `GetRecords` calls, 5 `GetShardIterator` calls and 2 MiB read
+    /// a second, 1 MiB and 1,000 records written a second. On by default.
     pub limits: bool,
     /// How long a shard iterator may be used; AWS: five minutes.
     pub iterator_ttl: Duration,
-    /// How long creating, resharding and deleting a stream take; AWS: half a minute.
+    /// How long a subscription (`SubscribeToShard`) lasts; AWS: five minutes.
+    pub subscription_lasts: Duration,
+    /// How long creating and deleting a stream take; AWS: half a minute. Resharding takes no time.
     pub change_takes: Duration,
-    /// Bytes of records kept over all streams; beyond, the oldest are dropped, as if their retention
-    /// had passed. Memory used is about twice this for records of 250 bytes.
+    /// Memory that records may use over all streams; beyond, the oldest are dropped, as if their
+    /// retention had passed, and a warning says so once. A record of 250 bytes takes about 700: the
+    /// default holds 190,000 of them, three minutes at 1,000 a second.
     pub retained_bytes: usize,
     /// Shards over all streams; AWS: 500 in most regions.
     pub shards_max: u32,
@@ -61,8 +81,9 @@ impl Default for Options {
         Self {
             limits: true,
             iterator_ttl: Duration::from_secs(300),
+            subscription_lasts: Duration::from_secs(300),
             change_takes: Duration::from_millis(20),
-            retained_bytes: 96 * 1024 * 1024,
+            retained_bytes: 128 * 1024 * 1024,
             shards_max: 500,
             region: "us-east-1".to_owned(),
         }
@@ -83,6 +104,10 @@ struct Shared {
     /// Held over every read and write of records: sequence numbers are handed out and records stored
     /// in two steps, and a reader between them would pass a record by.
     books: Mutex<Books>,
+    /// Whether records were dropped for want of room.
+    crowded: AtomicBool,
+    /// Wakes subscriptions: records were written, or shards closed.
+    written: Notify,
 }
 
 impl std::fmt::Debug for Kinesis {
@@ -113,6 +138,8 @@ impl Kinesis {
             options,
             started: Instant::now(),
             books,
+            crowded: AtomicBool::new(false),
+            written: Notify::new(),
         };
         Self {
             front: Front::new(Service::Kinesis),
@@ -137,8 +164,9 @@ impl Kinesis {
     /// # Errors
     /// What accepting connections answers.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-        let router = ferrokinesis::create_router(self.shared.store.clone())
-            .layer(middleware::from_fn_with_state(self.shared, mended));
+        let router = ferrokinesis::create_router(self.shared.store.clone()).layer(
+            middleware::from_fn_with_state((self.shared, shutdown.clone()), mended),
+        );
         front::serve(self.front.wrap(router), listener, shutdown).await
     }
 }
@@ -168,6 +196,10 @@ impl Refusal {
         Self::new("ValidationException", message)
     }
 
+    fn answer(self) -> Response {
+        json_error(self.status, &self.code, &self.message)
+    }
+
     fn rate(stream: &str, shard: &str) -> Self {
         let message = format!("Rate exceeded for shard {shard} in stream {stream}.");
         Self::new("ProvisionedThroughputExceededException", message)
@@ -185,7 +217,11 @@ impl From<ferrokinesis::error::KinesisErrorResponse> for Refusal {
     }
 }
 
-async fn mended(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+async fn mended(
+    State((shared, shutdown)): State<(Arc<Shared>, CancellationToken)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let cbor = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -196,29 +232,31 @@ async fn mended(State(shared): State<Arc<Shared>>, request: Request, next: Next)
     let operation = front::operation(request.headers())
         .unwrap_or_default()
         .to_owned();
-    if !matches!(
-        operation.as_str(),
-        "PutRecord" | "PutRecords" | "GetRecords" | "GetShardIterator" | "ListShards"
-    ) {
+    if !OURS.contains(&operation.as_str()) {
         return next.run(request).await;
     }
     let Ok(body) = to_bytes(request.into_body(), BODY_MAX).await else {
         let why = "the body could not be read or is larger than 16 MiB";
         return json_error(StatusCode::PAYLOAD_TOO_LARGE, "SerializationException", why);
     };
+    if operation == "SubscribeToShard" {
+        let subscribed = shared.subscribe(&body, shutdown).await;
+        return subscribed.unwrap_or_else(Refusal::answer);
+    }
     let answer = match operation.as_str() {
         "PutRecord" => shared.put_record(&body).await,
         "PutRecords" => shared.put_records(&body).await,
         "GetRecords" => shared.get_records(&body).await,
         "GetShardIterator" => shared.get_shard_iterator(&body).await,
-        _ => shared.list_shards(&body).await,
+        "ListShards" => shared.list_shards(&body).await,
+        _ => shared.reshard(&operation, &body).await,
     };
     match answer {
         Ok(body) => {
             let kind = HeaderValue::from_static("application/x-amz-json-1.1");
             ([(header::CONTENT_TYPE, kind)], Body::from(body)).into_response()
         }
-        Err(refusal) => json_error(refusal.status, &refusal.code, &refusal.message),
+        Err(refusal) => refusal.answer(),
     }
 }
 
@@ -247,3 +285,6 @@ fn written<T: Serialize>(answer: &T) -> Result<Vec<u8>, Refusal> {
         message: error.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests;

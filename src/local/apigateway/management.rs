@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::ws::Utf8Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -39,7 +39,7 @@ pub(super) async fn post(
         let (status, code) = (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException");
         return front::json_error(status, code, "a message has 131072 bytes at most");
     };
-    let Ok(text) = Utf8Bytes::try_from(Bytes::from(body)) else {
+    let Ok(text) = Utf8Bytes::try_from(body) else {
         let (status, code) = (StatusCode::BAD_REQUEST, "BadRequestException");
         return front::json_error(status, code, "a message is text in UTF-8");
     };

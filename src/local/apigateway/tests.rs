@@ -136,8 +136,11 @@ impl Stand {
     /// A viewer and its connection's id.
     fn viewer(&self) -> (Socket, String) {
         let (socket, _) = self.handshake("", "").unwrap();
-        let id = self.last_event().request_context.connection_id.unwrap();
-        (socket, id)
+        let events = self.events.lock().unwrap();
+        let contexts = events.iter().rev().map(|event| &event.request_context);
+        let mut connects = contexts.filter(|it| it.route_key.as_deref() == Some("$connect"));
+        let id = connects.next().and_then(|it| it.connection_id.clone());
+        (socket, id.unwrap())
     }
 
     fn last_event(&self) -> ApiGatewayWebsocketProxyRequest {

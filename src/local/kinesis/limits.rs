@@ -3,6 +3,8 @@
 
 /// `GetRecords` calls a second, shared by all consumers of the shard.
 const READ_CALLS: u64 = 5;
+/// `GetShardIterator` calls a second.
+const ITERATOR_CALLS: u64 = 5;
 /// Bytes read a second: 2 MiB.
 const READ_BYTES: u64 = 2 * 1024 * 1024;
 /// Bytes written a second, partition keys included: 1 MiB.
@@ -45,9 +47,10 @@ impl Bucket {
     }
 }
 
-/// The four limits of one shard.
+/// The limits of one shard.
 #[derive(Clone, Debug)]
 pub(super) struct ShardLimits {
+    iterator_calls: Bucket,
     read_calls: Bucket,
     read_bytes: Bucket,
     write_bytes: Bucket,
@@ -57,11 +60,22 @@ pub(super) struct ShardLimits {
 impl ShardLimits {
     pub(super) fn new(now_ms: u64) -> Self {
         Self {
+            iterator_calls: Bucket::full(ITERATOR_CALLS, now_ms),
             read_calls: Bucket::full(READ_CALLS, now_ms),
             read_bytes: Bucket::full(READ_BYTES, now_ms),
             write_bytes: Bucket::full(WRITE_BYTES, now_ms),
             write_records: Bucket::full(WRITE_RECORDS, now_ms),
         }
+    }
+
+    /// Whether a `GetShardIterator` call may be served now; a refused call costs nothing.
+    pub(super) fn iterator(&mut self, now_ms: u64) -> bool {
+        self.iterator_calls.refill(now_ms);
+        let holds = self.iterator_calls.holds(1);
+        if holds {
+            self.iterator_calls.take(1);
+        }
+        holds
     }
 
     /// Whether a `GetRecords` call may be served now; a refused call costs nothing.
@@ -115,6 +129,13 @@ mod tests {
             (2..100).all(|call| shard.read(call * 200)),
             "a steady 5/s is never refused"
         );
+    }
+
+    #[test]
+    fn a_shard_gives_five_iterators_a_second() {
+        let mut shard = ShardLimits::new(0);
+        assert_eq!((0..9).filter(|_| shard.iterator(0)).count(), 5);
+        assert!(shard.iterator(200) && !shard.iterator(200));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! dimension, each measure of MULTI records, and `measure_value::double` and its like for scalar
 //! records; booleans are 0 and 1. Timestream tells names apart by case and SQLite does not: of two
 //! such names the later one in byte order carries `~2` (`Temp` and `temp~2`), as does a name that a
-//! fixed column has. A table whose name another database has too is `database.table`.
+//! fixed column has. A table whose name an older one has, in another database or in another case,
+//! is `database.table`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,20 +104,11 @@ fn sentence(error: &rusqlite::Error) -> String {
 
 /// Makes the views anew whose tables have new names since.
 fn refresh(store: &mut Store) -> rusqlite::Result<()> {
-    if !store.tables.values().any(|table| table.view_is_stale) {
-        return Ok(());
-    }
-    let mut taken = BTreeSet::new();
-    for ((database, name), table) in &mut store.tables {
-        let view = if usable(name) && !taken.contains(&name.to_ascii_lowercase()) {
-            name.clone()
-        } else {
-            free(&format!("{database}.{name}"), &taken)
-        };
-        taken.insert(view.to_ascii_lowercase());
-        if !table.view_is_stale {
-            continue;
-        }
+    for table in store
+        .tables
+        .values_mut()
+        .filter(|table| table.view_is_stale)
+    {
         let mut columns = Vec::new();
         let mut used = BTreeSet::new();
         for (inside, wanted) in table.columns() {
@@ -124,7 +116,7 @@ fn refresh(store: &mut Store) -> rusqlite::Result<()> {
             used.insert(shown.to_ascii_lowercase());
             columns.push(format!("{inside} as {}", quoted(&shown)));
         }
-        let (view, number) = (quoted(&view), table.number);
+        let (view, number) = (quoted(&table.view), table.number);
         store.db.execute_batch(&format!(
             "drop view if exists {view};
              create view {view} as select {} from \":t{number}\" t
@@ -137,9 +129,18 @@ fn refresh(store: &mut Store) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// SQLite keeps names with this prefix for itself.
-fn usable(name: &str) -> bool {
-    !name.to_ascii_lowercase().starts_with("sqlite_")
+/// What the view of a new table is called, beside those that are `taken` (in lower case). SQLite
+/// keeps names that begin with `sqlite_` for itself: such a one gets a `_` in front.
+pub(super) fn view_name(database: &str, table: &str, taken: &BTreeSet<String>) -> String {
+    let safe = |name: String| match name.to_ascii_lowercase().starts_with("sqlite_") {
+        true => format!("_{name}"),
+        false => name,
+    };
+    let plain = safe(table.to_owned());
+    if taken.contains(&plain.to_ascii_lowercase()) {
+        return free(&safe(format!("{database}.{table}")), taken);
+    }
+    plain
 }
 
 /// `wanted`, or `wanted~2`, `wanted~3`: the first that is not taken in either case.

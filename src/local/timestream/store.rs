@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::Options;
+use super::query;
 use super::record::{self, Record};
 use super::rule::{self, Place, Settled, Window};
 use super::table::Table;
@@ -42,7 +43,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn open(options: &Options) -> rusqlite::Result<Self> {
-        let db = Connection::open_in_memory()?;
+        let db = Connection::open("")?;
         db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(Self {
             db,
@@ -120,7 +121,13 @@ impl Store {
                 .then_some(retention.magnetic_store_retention_period_in_days),
         };
         let number = self.tables.len() + 1;
-        let table = Table::create(&self.db, number, now_ns, retention, magnetic, window)?;
+        let taken = self
+            .tables
+            .values()
+            .map(|table| table.view.to_ascii_lowercase())
+            .collect();
+        let view = query::view_name(&key.0, &key.1, &taken);
+        let table = Table::create(&self.db, number, view, now_ns, retention, magnetic, window)?;
         let shown = shown(&key, &table);
         self.tables.insert(key, table);
         Ok(json!({ "Table": shown }))

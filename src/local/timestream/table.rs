@@ -39,6 +39,8 @@ struct Measure {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) number: usize,
+    /// What queries call the table.
+    pub(super) view: String,
     pub(super) created_ns: i64,
     pub(super) retention: RetentionProperties,
     pub(super) magnetic: MagneticStoreWrites,
@@ -47,6 +49,8 @@ pub(super) struct Table {
     measures: BTreeMap<String, Measure>,
     measure_names: BTreeMap<String, Measure>,
     series: BTreeMap<Vec<(String, String)>, i64>,
+    /// Rows stored.
+    pub(super) rows: u64,
     /// Names came since the view was made.
     pub(super) view_is_stale: bool,
 }
@@ -56,6 +60,7 @@ impl Table {
     pub(super) fn create(
         db: &Connection,
         number: usize,
+        view: String,
         created_ns: i64,
         retention: RetentionProperties,
         magnetic: MagneticStoreWrites,
@@ -71,6 +76,7 @@ impl Table {
         ))?;
         Ok(Self {
             number,
+            view,
             created_ns,
             retention,
             magnetic,
@@ -79,6 +85,7 @@ impl Table {
             measures: BTreeMap::new(),
             measure_names: BTreeMap::new(),
             series: BTreeMap::new(),
+            rows: 0,
             view_is_stale: true,
         })
     }
@@ -126,6 +133,7 @@ impl Table {
             record.version,
             &cells,
         )? {
+            self.rows += 1;
             return Ok(Settled::Accept(record.version));
         }
         let key = (series, record.time_ns, name);

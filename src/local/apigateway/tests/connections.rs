@@ -115,11 +115,7 @@ async fn a_message_over_128_kb_and_an_unknown_stage_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_viewer_that_does_not_read_gets_429_and_others_get_their_messages() {
-    let stand = stand(Options {
-        stall_max: Duration::from_secs(1),
-        ..Options::default()
-    })
-    .await;
+    let stand = stand(Options::default()).await;
     let (_asleep, slow) = stand.viewer();
     let (mut awake, quick) = stand.viewer();
     let large = "x".repeat(131_072);
@@ -141,11 +137,29 @@ async fn a_viewer_that_does_not_read_gets_429_and_others_get_their_messages() {
     );
     stand.post(&quick, "quick").await.unwrap();
     assert_eq!(awake.read().unwrap(), Message::text("quick"));
-    until("the stalled viewer is dropped", || {
-        stand.gateway.open() == 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_that_never_reads_is_dropped_in_the_end() {
+    let stall_max = Duration::from_millis(50);
+    let stand = stand(Options {
+        stall_max,
+        ..Options::default()
     })
     .await;
-    stand.gone(&slow).await;
+    let (_asleep, id) = stand.viewer();
+    let large = "x".repeat(131_072);
+    let filling = async {
+        while stand.gateway.open() == 1 {
+            if stand.post(&id, &large).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, filling)
+        .await
+        .expect("the stalled viewer is dropped");
+    stand.gone(&id).await;
     until("$disconnect is called", || stand.disconnects().len() == 1).await;
     assert_eq!(stand.disconnects()[0].0, 1006);
 }

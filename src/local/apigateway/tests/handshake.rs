@@ -1,3 +1,5 @@
+use tokio_tungstenite::tungstenite::error::{ProtocolError, SubProtocolError};
+
 use super::*;
 use crate::local::fault::{Effect, Switch};
 
@@ -15,12 +17,15 @@ async fn the_integrations_choice_of_subprotocol_alone_is_echoed() {
     let (_, answer) = stand.handshake("?choose=bearer.secret", offered).unwrap();
     assert_eq!(answer.headers()["sec-websocket-protocol"], "bearer.secret");
     for query in ["", "?choose=other.v1"] {
-        match stand.handshake(query, offered) {
-            Err(WsError::Protocol(error)) => {
-                assert!(error.to_string().contains("SubProtocol"), "{error}");
-            }
+        let none = match stand.handshake(query, offered) {
+            Err(WsError::Protocol(error)) => error,
             other => panic!("a protocol was echoed that nobody chose or offered: {other:?}"),
-        }
+        };
+        let no_protocol = SubProtocolError::NoSubProtocol;
+        assert_eq!(
+            none,
+            ProtocolError::SecWebSocketSubProtocolError(no_protocol)
+        );
     }
 }
 

@@ -32,6 +32,10 @@ async fn sql_only_reads_one_statement() {
             "with x as (select 1) delete from \":t1\"",
             "only reading is allowed",
         ),
+        (
+            "with x as (select 1) delete from \":t1\" returning time",
+            "only reading is allowed",
+        ),
         ("attach 'file.db' as other", "only one statement that reads"),
         ("pragma query_only = 0", "only one statement that reads"),
         ("select 1; drop view readings", "only one statement"),
@@ -56,7 +60,9 @@ async fn a_query_without_end_is_stopped_and_writes_go_on() {
     let stand = stand(options).await;
     let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) ";
     let count = format!("{endless} select count(*) from n");
-    let why = stand.server.sql(count).await.unwrap_err();
+    let query = stand.server.sql(count);
+    let answer = tokio::time::timeout(Duration::from_secs(10), query).await;
+    let why = answer.expect("the query runs on").unwrap_err();
     assert_eq!(why, "the query took too long and was stopped");
     let rows = format!("{endless} select i from n");
     let why = stand.server.sql(rows).await.unwrap_err();
@@ -84,4 +90,32 @@ async fn sql_answers_lines_over_http() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let body = "{\"device_id\":\"d1\",\"time_ms\":5}\n{\"device_id\":\"d2\",\"time_ms\":5}\n";
     assert!(answer.ends_with(body), "{answer}");
+}
+
+#[tokio::test]
+async fn tables_of_one_name_in_two_databases_keep_views_of_their_own() {
+    let stand = stand(Options::default()).await;
+    stand.write(vec![warm("d1", 5, "20")]).await.unwrap();
+    assert_eq!(stand.count().await, 1);
+    let client = &stand.client;
+    client
+        .create_database()
+        .database_name("alpha")
+        .send()
+        .await
+        .unwrap();
+    for name in ["readings", "sqlite_like"] {
+        let create = client
+            .create_table()
+            .database_name("alpha")
+            .table_name(name);
+        create.send().await.unwrap();
+    }
+    assert_eq!(stand.count().await, 1);
+    for view in ["alpha.readings", "_sqlite_like"] {
+        let rows = stand
+            .rows(&format!("select count(*) as n from \"{view}\""))
+            .await;
+        assert_eq!(rows, [json!({ "n": 0 })]);
+    }
 }

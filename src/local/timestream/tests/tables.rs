@@ -154,6 +154,17 @@ async fn databases_and_tables_are_found_listed_or_missing() {
             .as_str(),
         "ACTIVE"
     );
+    let endpoints = client.describe_endpoints().send().await.unwrap();
+    assert_eq!(
+        endpoints.endpoints()[0].address(),
+        stand.address.to_string()
+    );
+}
+
+#[tokio::test]
+async fn listings_come_in_pages() {
+    let stand = stand(Options::default()).await;
+    let client = &stand.client;
     for n in 0..24 {
         let create = client
             .create_table()
@@ -178,11 +189,6 @@ async fn databases_and_tables_are_found_listed_or_missing() {
     assert_eq!(names.len(), 25);
     let databases = client.list_databases().send().await.unwrap();
     assert_eq!(databases.databases()[0].table_count, 25);
-    let endpoints = client.describe_endpoints().send().await.unwrap();
-    assert_eq!(
-        endpoints.endpoints()[0].address(),
-        stand.address.to_string()
-    );
 }
 
 #[tokio::test]
@@ -204,4 +210,55 @@ async fn switches_throttle_and_lose_answers_as_the_sdk_sees_them() {
     stand.write(vec![warm("d1", 1, "20")]).await.unwrap_err();
     assert_eq!(stand.count().await, 1, "served, though the answer was lost");
     assert_eq!(stand.server.calls().of("WriteRecords"), 2);
+}
+
+#[tokio::test]
+async fn the_tables_limits_of_measure_names_and_dimensions_are_kept() {
+    let stand = stand(Options::default()).await;
+    let now = now_ms();
+    let named = |n: usize| {
+        let mut record = warm("d1", now, "20");
+        record.measure_name = Some(format!("reading{n}"));
+        record
+    };
+    for hundred in 0..81 {
+        stand
+            .write((0..100).map(|n| named(hundred * 100 + n)).collect())
+            .await
+            .unwrap();
+    }
+    let rejected = stand.rejected((8100..8200).map(named).collect()).await;
+    assert_eq!(rejected.len(), 8);
+    assert_eq!(rejected[0].record_index, 92);
+    assert!(
+        rejected[0]
+            .reason()
+            .unwrap()
+            .contains("limit of 8192 distinct measure names")
+    );
+
+    let dimension = |n: usize| {
+        Dimension::builder()
+            .name(format!("d{n}"))
+            .value("x")
+            .build()
+    };
+    let mut many = named(0);
+    many.dimensions
+        .as_mut()
+        .unwrap()
+        .extend((1..128).map(|n| dimension(n).unwrap()));
+    stand.write(vec![many]).await.unwrap();
+    let mut more = named(0);
+    more.dimensions
+        .as_mut()
+        .unwrap()
+        .push(dimension(128).unwrap());
+    let rejected = stand.rejected(vec![more]).await;
+    assert!(
+        rejected[0]
+            .reason()
+            .unwrap()
+            .contains("limit of 128 distinct dimensions")
+    );
 }

@@ -47,7 +47,7 @@ section! {
     Gateway "gateway" {
         /// The shared secret of HS256 tokens, at least 32 bytes.
         hs256_secret: Option<Secret>;
-        /// A file with the public keys (JWKS) of RS256, ES256 or EdDSA tokens.
+        /// A file with the public keys (JWKS) of RS256, ES256 or `EdDSA` tokens.
         jwks_file: Option<String>;
         /// The issuer (`iss`) a token must name. Not set: any.
         issuer: Option<String>;

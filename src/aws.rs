@@ -1,0 +1,26 @@
+//! Floor 3: the adapters. Each stands behind one door and turns its words into AWS's and back.
+//!
+//! **Who repeats a failed call.** Never the SDK: its retries are off for every client, because a
+//! retry hidden in a call holds a slot, outlives a lease and cannot be seen in a metric. Never an
+//! adapter either: it sends one request and names the [`Fault`](crate::door::Fault). The caller
+//! decides: the shard's reader at its fixed cadence, the sinks and queues with backoff while the
+//! shard is blocked, leases within their own deadline. Two exceptions, both before any data moves:
+//! the first discovery of Timestream's endpoint ([`discovery`]) and waiting for a resource that was
+//! just created ([`provision`]).
+
+pub mod connections;
+pub mod dead_letters;
+pub mod discovery;
+pub mod error;
+pub mod explain;
+pub mod kinesis;
+pub mod lease_table;
+pub mod provision;
+pub mod screens;
+pub mod setup;
+pub mod sqs;
+pub mod timestream;
+
+pub use error::failed;
+pub use explain::{Service, Target, explain};
+pub use setup::{Clients, Endpoints, Setup, StaticCredentials};

@@ -1,0 +1,157 @@
+//! Timestream for LiveAnalytics behind the door [`TimeSeries`]: one MULTI record a reading.
+
+use std::sync::{Mutex, PoisonError};
+
+use aws_sdk_timestreamwrite::Client;
+use aws_sdk_timestreamwrite::operation::write_records::WriteRecordsError;
+
+use self::names::Names;
+use super::discovery::Discovery;
+use super::error::failed;
+use crate::door::fault::{CallFailed, Fault};
+use crate::door::time_series::TimeSeries;
+use crate::model::{Reading, Rejection, RowKey};
+
+mod check;
+mod measure_name;
+mod names;
+mod rejection;
+mod request;
+
+pub use self::measure_name::MeasureName;
+
+/// Records a request (AWS: Timestream quotas). A full request is also the cheapest: bytes are
+/// rounded up to 1 KiB for each request, not for each record.
+pub const BATCH_MAX: usize = 100;
+/// The dimension that holds a reading's device.
+pub const DEVICE_DIMENSION: &str = "device_id";
+
+const OPERATION: &str = "WriteRecords";
+
+/// Where readings go and how their records are named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The database.
+    pub database: String,
+    /// The table.
+    pub table: String,
+    /// What `measure_name` is.
+    pub measure_name: MeasureName,
+}
+
+/// One Timestream table.
+#[derive(Debug)]
+pub struct Timestream {
+    client: Client,
+    table: Table,
+    discovery: Option<Discovery>,
+    names: Mutex<Names>,
+}
+
+impl Timestream {
+    /// A table, with the client and discovery from
+    /// [`Clients::timestream`](super::setup::Clients::timestream); nothing is asked yet. Whoever
+    /// makes this runs [`Discovery::keep_fresh`] beside it.
+    #[must_use]
+    pub fn new(client: Client, discovery: Option<Discovery>, table: Table) -> Self {
+        Self {
+            client,
+            table,
+            discovery,
+            names: Mutex::new(Names::default()),
+        }
+    }
+
+    /// Distinct measure names and distinct measures that this process has written, as counted
+    /// toward the table's 8,192 and 1,024.
+    #[must_use]
+    pub fn names_seen(&self) -> (usize, usize) {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.seen()
+    }
+
+    fn note_names(&self, batch: &[Reading], measure_names: &[String]) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let measures = batch.iter().flat_map(|reading| &reading.measures);
+        for nearly in names.note(
+            measure_names.iter().map(String::as_str),
+            measures.map(|(name, _)| &**name),
+        ) {
+            tracing::warn!(
+                table = self.table.table,
+                kind = nearly.kind,
+                seen = nearly.seen,
+                limit = nearly.limit,
+                "the timestream table is nearly full of names: readings with further ones will be refused"
+            );
+        }
+    }
+
+    fn on_error(&self, failed: CallFailed) -> CallFailed {
+        let code = super::explain::code(&failed);
+        if let (Some("InvalidEndpointException"), Some(discovery)) = (code, &self.discovery) {
+            discovery.ask_now();
+        }
+        failed
+    }
+}
+
+impl TimeSeries for Timestream {
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    fn key(&self, reading: &Reading) -> RowKey {
+        let mut key = Vec::with_capacity(128);
+        let mut put = |text: &str| {
+            key.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            key.extend_from_slice(text.as_bytes());
+        };
+        put(reading.device.as_str());
+        put(&self.table.measure_name.of(reading).unwrap_or_default());
+        for (name, value) in &reading.dimensions {
+            put(name);
+            put(value);
+        }
+        key.extend_from_slice(&reading.time.0.to_be_bytes());
+        RowKey(key)
+    }
+
+    fn check(&self, reading: &Reading) -> Result<(), String> {
+        check::check(reading, &self.table.measure_name)
+    }
+
+    async fn write(&self, batch: &[Reading]) -> Result<Vec<Rejection>, CallFailed> {
+        let request =
+            request::build(batch, &self.table.measure_name).map_err(|message| CallFailed {
+                operation: OPERATION,
+                fault: Fault::Rejected,
+                message,
+            })?;
+        self.note_names(batch, &request.measure_names);
+        let answer = self
+            .client
+            .write_records()
+            .database_name(&self.table.database)
+            .table_name(&self.table.table)
+            .set_common_attributes(request.common)
+            .set_records(Some(request.records))
+            .send()
+            .await;
+        let Err(error) = answer else {
+            return Ok(Vec::new());
+        };
+        if let Some(WriteRecordsError::RejectedRecordsException(rejected)) =
+            error.as_service_error()
+        {
+            let mapped = rejection::of(rejected.rejected_records(), &request.order);
+            if let Some(rejections) = mapped {
+                return Ok(rejections);
+            }
+        }
+        Err(self.on_error(failed(OPERATION, &error)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! Calls to API Gateway: whose turn it is, what goes out, and what an answer means.
+
+use super::{Call, Core, Effect, Now, Place, TROUBLED_SHARE, What};
+use crate::model::{ConnectionId, Posted};
+use crate::push::frame::{Filling, Form};
+use crate::push::viewer::{
+    FAILED_TRIES_MAX, FAILED_WAIT, FORBIDDEN_WAIT, FRAME_BYTES_MIN, SLOW_WAIT, YOUNG_WAIT, backoff,
+};
+use crate::push::{Farewell, Mode, Outcome, age};
+
+/// Between our start and a claim to know everything: the time in which devices are expected
+/// to have spoken at least once.
+const SETTLED: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Core {
+    pub(super) fn dispatch(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while self.calls.len() < self.options.posts_max {
+            let open = self.breaker.open().is_some();
+            if open && self.breaker.probe_at().is_some_and(|at| at > now.mono) {
+                return;
+            }
+            let Some(id) = self.next_in_turn(open) else {
+                return;
+            };
+            let Some((call, effect)) = self.prepare(now, &id) else {
+                continue;
+            };
+            let admitted = self.breaker.admit(now.mono);
+            debug_assert!(admitted, "looked at above");
+            if let Some(viewer) = self.viewers.get_mut(&id) {
+                viewer.place = Place::Busy;
+                viewer.window_until = now.mono + self.options.window;
+            }
+            self.calls_troubled += usize::from(call.troubled);
+            self.calls.insert(id, call);
+            effects.push(effect);
+        }
+    }
+
+    /// Takes the next viewer out of its queue; it stands at `Idle` then.
+    fn next_in_turn(&mut self, open: bool) -> Option<ConnectionId> {
+        let troubled_max = (self.options.posts_max / TROUBLED_SHARE).max(1);
+        let mut next = self.ready.pop_first();
+        if next.is_none() && (open || self.calls_troubled < troubled_max) {
+            next = self.ready_troubled.pop_first();
+        }
+        if next.is_none() && open {
+            next = self.held.pop_first();
+        }
+        let (_, id) = next?;
+        if let Some(viewer) = self.viewers.get_mut(&id) {
+            viewer.place = Place::Idle;
+        }
+        Some(id)
+    }
+
+    /// Makes a viewer's next call; none where, looked at closely, nothing is to be sent.
+    fn prepare(&mut self, now: Now, id: &ConnectionId) -> Option<(Call, Effect)> {
+        let viewer = self.viewers.get_mut(id)?;
+        let (incarnation, troubled) = (viewer.incarnation, viewer.is_troubled());
+        let call = |what| Call {
+            incarnation,
+            what,
+            troubled,
+        };
+        if viewer.is_expired(now.wall) {
+            return Some((call(What::HangUp), Effect::HangUp(id.clone())));
+        }
+        if viewer.snapshot.is_some() {
+            if let Some((what, frame)) = self.snapshot_frame(now, id) {
+                let id = id.clone();
+                return Some((call(what), Effect::Post { id, frame }));
+            }
+        }
+        let viewer = self.viewers.get_mut(id)?;
+        self.counts.dropped_overflow +=
+            viewer
+                .window
+                .trim(&self.stock, self.options.every_readings_max, 0);
+        let mut filling = Filling::new(self.options.form, viewer.frame_bytes_max);
+        let up_to = viewer.window.fill(&self.stock, &viewer.sight, &mut filling);
+        if filling.is_empty() {
+            viewer.window.shown(up_to, &self.stock);
+            self.arm(now, id);
+            return None;
+        }
+        match self.options.mode {
+            Mode::Latest => filling.newest_last(),
+            Mode::Every => filling.in_stream_order(),
+        }
+        let what = What::Readings {
+            up_to,
+            parts: filling.len(),
+            oldest: filling.oldest(),
+        };
+        let (id, frame) = (id.clone(), filling.readings());
+        Some((call(what), Effect::Post { id, frame }))
+    }
+
+    /// The next frame of a viewer's snapshot; none where it has ended without one.
+    fn snapshot_frame(&mut self, now: Now, id: &ConnectionId) -> Option<(What, String)> {
+        let settled = now.mono.since(self.started) >= SETTLED && self.stock.latest.evicted() == 0;
+        let viewer = self.viewers.get_mut(id)?;
+        let snapshot = viewer.snapshot.as_ref()?;
+        let mut filling = Filling::new(self.options.form, viewer.frame_bytes_max);
+        let up_to = snapshot.fill(&self.stock, &viewer.sight, &mut filling);
+        let needless = snapshot.optional || self.options.form == Form::Single;
+        if filling.is_empty() && needless {
+            viewer.snapshot = None;
+            return None;
+        }
+        filling.newest_last();
+        let last = snapshot.is_last(up_to);
+        let known = match viewer.sight.exact() {
+            None => settled,
+            Some(mut ids) => {
+                ids.all(|id| !self.stock.latest.numbers(&id.as_str().into()).is_empty())
+            }
+        };
+        let frame = filling.snapshot(last && known && !snapshot.capped, !last);
+        let parts = filling.len();
+        Some((What::Snapshot { up_to, parts }, frame))
+    }
+
+    pub(super) fn done(
+        &mut self,
+        now: Now,
+        id: &ConnectionId,
+        outcome: Outcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(call) = self.calls.remove(id) else {
+            return;
+        };
+        self.calls_troubled -= usize::from(call.troubled);
+        self.count(&call.what, &outcome);
+        let mine = self.viewers.get_mut(id).is_some_and(|viewer| {
+            viewer.place = Place::Idle;
+            viewer.incarnation == call.incarnation
+        });
+        match outcome {
+            Outcome::Answered(Posted::Accepted) => self.accepted(now, id, &call, mine, effects),
+            _ if !mine => {}
+            Outcome::Answered(Posted::Gone) => self.gone(now, id, &call, effects),
+            Outcome::Answered(Posted::Slow) => {
+                self.breaker.slow();
+                self.retry_later(now, id, SLOW_WAIT, |viewer| {
+                    viewer.slow += 1;
+                    viewer.slow
+                });
+            }
+            Outcome::Answered(Posted::TooLarge) => self.too_large(id, &call),
+            Outcome::Answered(Posted::Forbidden(_)) => {
+                self.trip(now, effects, super::Breaker::forbidden);
+                self.retry_later(now, id, FORBIDDEN_WAIT, |viewer| {
+                    viewer.failed += 1;
+                    viewer.failed
+                });
+            }
+            Outcome::Failed => {
+                self.trip(now, effects, super::Breaker::failed);
+                self.retry_later(now, id, FAILED_WAIT, |viewer| {
+                    viewer.failed += 1;
+                    viewer.failed
+                });
+                self.skip_after_failures(id);
+            }
+        }
+        self.arm(now, id);
+    }
+
+    fn count(&mut self, what: &What, outcome: &Outcome) {
+        let counts = &mut self.counts;
+        *match (what, outcome) {
+            (What::HangUp, Outcome::Answered(Posted::Accepted)) => &mut counts.hung_up,
+            (_, Outcome::Answered(Posted::Accepted)) => &mut counts.accepted,
+            (_, Outcome::Answered(Posted::Gone)) => &mut counts.gone,
+            (_, Outcome::Answered(Posted::Slow)) => &mut counts.slow,
+            (_, Outcome::Answered(Posted::TooLarge)) => &mut counts.too_large,
+            (_, Outcome::Answered(Posted::Forbidden(_))) => &mut counts.forbidden,
+            (_, Outcome::Failed) => &mut counts.failed,
+        } += 1;
+    }
+
+    fn accepted(
+        &mut self,
+        now: Now,
+        id: &ConnectionId,
+        call: &Call,
+        mine: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.breaker.accepted() {
+            effects.push(Effect::Closed);
+            for (_, held) in std::mem::take(&mut self.held) {
+                if let Some(viewer) = self.viewers.get_mut(&held) {
+                    viewer.place = Place::Idle;
+                }
+                self.arm(now, &held);
+            }
+        }
+        let Some(viewer) = self.viewers.get_mut(id).filter(|_| mine) else {
+            return;
+        };
+        viewer.recover();
+        match call.what {
+            What::HangUp => self.forget(now, id, Farewell::Expired, effects),
+            What::Snapshot { up_to, .. } => {
+                let ended = viewer.snapshot.as_mut().is_some_and(|s| s.shown(up_to));
+                if ended {
+                    viewer.snapshot = None;
+                }
+            }
+            What::Readings { up_to, oldest, .. } => {
+                viewer.window.shown(up_to, &self.stock);
+                if let Some(oldest) = oldest {
+                    effects.push(Effect::Shown { oldest });
+                }
+            }
+        }
+    }
+
+    fn gone(&mut self, now: Now, id: &ConnectionId, call: &Call, effects: &mut Vec<Effect>) {
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
+        let (first_seen, connected_at) = (viewer.first_seen, viewer.connected_at.clone());
+        if age::is_too_old(first_seen, connected_at.as_ref(), now) {
+            self.forget(now, id, Farewell::TooOld, effects);
+            return;
+        }
+        if age::is_young(first_seen, connected_at.as_ref(), now) {
+            viewer.not_before = now.mono + YOUNG_WAIT;
+            return;
+        }
+        let was_open = self.breaker.open();
+        let believed = self.breaker.gone(now.mono);
+        self.say_if_opened(was_open, effects);
+        if believed {
+            let why = match call.what {
+                What::HangUp => Farewell::Expired,
+                _ => Farewell::Gone,
+            };
+            self.forget(now, id, why, effects);
+            return;
+        }
+        if let Some(viewer) = self.viewers.get_mut(id) {
+            self.counter += 1;
+            viewer.place = Place::Held(self.counter);
+            self.held.insert(self.counter, id.clone());
+        }
+    }
+
+    fn trip(
+        &mut self,
+        now: Now,
+        effects: &mut Vec<Effect>,
+        how: fn(&mut super::Breaker, crate::model::Millis),
+    ) {
+        let was_open = self.breaker.open();
+        how(&mut self.breaker, now.mono);
+        self.say_if_opened(was_open, effects);
+    }
+
+    fn say_if_opened(&self, was_open: Option<super::Why>, effects: &mut Vec<Effect>) {
+        if let Some(why) = self.breaker.open()
+            && was_open != Some(why)
+        {
+            effects.push(Effect::Opened(why));
+        }
+    }
+
+    fn retry_later(
+        &mut self,
+        now: Now,
+        id: &ConnectionId,
+        waits: (std::time::Duration, std::time::Duration),
+        count: impl FnOnce(&mut super::Viewer) -> u32,
+    ) {
+        if let Some(viewer) = self.viewers.get_mut(id) {
+            let tries = count(viewer);
+            viewer.not_before = viewer.not_before.max(now.mono + backoff(waits, tries));
+        }
+    }
+
+    fn skip_after_failures(&mut self, id: &ConnectionId) {
+        if let Some(viewer) = self.viewers.get_mut(id)
+            && viewer.failed >= FAILED_TRIES_MAX
+        {
+            self.counts.dropped_failed += viewer.window.skip_to_newest(&self.stock);
+        }
+    }
+
+    /// Half the size next time; what is too large as small as it gets is dropped.
+    fn too_large(&mut self, id: &ConnectionId, call: &Call) {
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
+        let (up_to, parts) = match call.what {
+            What::Readings { up_to, parts, .. } | What::Snapshot { up_to, parts } => (up_to, parts),
+            What::HangUp => return,
+        };
+        if parts > 1 && viewer.frame_bytes_max > FRAME_BYTES_MIN {
+            viewer.frame_bytes_max = (viewer.frame_bytes_max / 2).max(FRAME_BYTES_MIN);
+            return;
+        }
+        self.counts.dropped_failed += parts as u64;
+        match call.what {
+            What::Readings { .. } => viewer.window.shown(up_to, &self.stock),
+            _ => {
+                if viewer.snapshot.as_mut().is_some_and(|s| s.shown(up_to)) {
+                    viewer.snapshot = None;
+                }
+            }
+        }
+    }
+}

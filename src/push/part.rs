@@ -1,0 +1,212 @@
+//! A reading as viewers are shown it: whole, or what newer readings left of it.
+
+use std::cmp::Ordering;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use super::frame::Form;
+use crate::model::DeviceId;
+use crate::model::message::WireReading;
+
+/// A reading's memory beside its measures, as measured once: ids, numbers, text, map nodes.
+const WEIGHT_FIXED: usize = 400;
+
+/// One measure's memory beside its name and text.
+const WEIGHT_MEASURE: usize = 48;
+
+/// A reading, or a part of one, with its text once somebody wanted it.
+#[derive(Clone, Debug)]
+pub struct Part {
+    reading: WireReading,
+    /// Which piece, from 1, of a reading too large for one frame.
+    piece: Option<u32>,
+    text: OnceLock<Box<str>>,
+}
+
+/// The text of a piece: a reading with its number among the pieces of one reading.
+#[derive(Serialize)]
+struct Numbered<'a> {
+    #[serde(flatten)]
+    reading: &'a WireReading,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    piece: Option<u32>,
+}
+
+impl Part {
+    /// A whole reading.
+    #[must_use]
+    pub fn whole(reading: WireReading) -> Self {
+        Self {
+            reading,
+            piece: None,
+            text: OnceLock::new(),
+        }
+    }
+
+    /// A reading as parts whose text fits `bytes_max`, and how many measures were too large for
+    /// even a part of their own and are left out.
+    #[must_use]
+    pub fn fitting(reading: WireReading, form: Form, bytes_max: usize) -> (Vec<Self>, usize) {
+        let whole = Self::whole(reading);
+        if whole.text(form).len() <= bytes_max {
+            return (vec![whole], 0);
+        }
+        let mut left_out = 0;
+        let mut parts = Vec::new();
+        let mut current = whole.empty_piece(1);
+        for (name, value) in &whole.reading.measures {
+            let mut larger = current.clone();
+            larger.reading.measures.insert(name.clone(), value.clone());
+            larger.text = OnceLock::new();
+            if larger.text(form).len() <= bytes_max {
+                current = larger;
+                continue;
+            }
+            let mut alone = whole.empty_piece(current.piece.unwrap_or(1) + 1);
+            alone.reading.measures.insert(name.clone(), value.clone());
+            if alone.text(form).len() > bytes_max {
+                left_out += 1;
+                continue;
+            }
+            if current.reading.measures.is_empty() {
+                alone.piece = current.piece;
+            } else {
+                parts.push(current);
+            }
+            alone.text = OnceLock::new();
+            current = alone;
+        }
+        if !current.reading.measures.is_empty() {
+            parts.push(current);
+        }
+        (parts, left_out)
+    }
+
+    fn empty_piece(&self, piece: u32) -> Self {
+        let mut reading = self.reading.clone();
+        reading.measures.clear();
+        Self {
+            reading,
+            piece: Some(piece),
+            text: OnceLock::new(),
+        }
+    }
+
+    /// The reading, as far as it is left.
+    #[must_use]
+    pub fn reading(&self) -> &WireReading {
+        &self.reading
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &DeviceId {
+        &self.reading.device_id
+    }
+
+    /// Newer or older: event time, then position; the shard only makes the order total. Positions
+    /// of different shards compare, too: Kinesis gives a child's records higher numbers.
+    #[must_use]
+    pub fn age_cmp(&self, other: &Self) -> Ordering {
+        self.reading
+            .time_ns
+            .cmp(&other.reading.time_ns)
+            .then_with(|| self.place_cmp(other))
+            .then_with(|| self.reading.shard.cmp(&other.reading.shard))
+    }
+
+    /// Stream order within a shard.
+    #[must_use]
+    pub fn place_cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (&self.reading, &other.reading);
+        a.seq.cmp(&b.seq).then((a.sub, a.i).cmp(&(b.sub, b.i)))
+    }
+
+    /// Whether both belong to one series: one device, equal dimensions.
+    #[must_use]
+    pub fn same_series(&self, other: &Self) -> bool {
+        self.reading.device_id == other.reading.device_id
+            && self.reading.dimensions == other.reading.dimensions
+    }
+
+    /// Removes from the older of the two what both measure; of equals, the one that came second
+    /// (`other`) loses, so that a repeat changes nothing.
+    pub fn settle_with(&mut self, other: &mut Self) {
+        let other_is_newer = other.age_cmp(self) == Ordering::Greater;
+        let (newer, older) = if other_is_newer {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        let before = older.reading.measures.len();
+        older
+            .reading
+            .measures
+            .retain(|name, _| !newer.reading.measures.contains_key(name));
+        if older.reading.measures.len() != before {
+            older.text = OnceLock::new();
+        }
+    }
+
+    /// Whether nothing is left to show.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reading.measures.is_empty()
+    }
+
+    /// Roughly the memory it takes, text included.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let measures: usize = self
+            .reading
+            .measures
+            .iter()
+            .map(|(name, value)| WEIGHT_MEASURE + 2 * (name.len() + value.metered_bytes()))
+            .sum();
+        let dimensions: usize = self
+            .reading
+            .dimensions
+            .iter()
+            .map(|(name, value)| WEIGHT_MEASURE + 2 * (name.len() + value.len()))
+            .sum();
+        WEIGHT_FIXED + 2 * self.reading.device_id.as_str().len() + measures + dimensions
+    }
+
+    /// Its JSON in a frame of this form. A core writes one form only, so one text is kept.
+    pub fn text(&self, form: Form) -> &str {
+        self.text.get_or_init(|| match form {
+            Form::Joined => serde_json::to_string(&Numbered {
+                reading: &self.reading,
+                piece: self.piece,
+            })
+            .expect("maps with text keys always serialize")
+            .into_boxed_str(),
+            Form::Single => flat(&self.reading).into_boxed_str(),
+        })
+    }
+}
+
+/// One flat object, as the blog's page expects: `device_id`, `ts` in milliseconds, dimensions and
+/// measures, as in a `single` message of the queue. A name that is taken gets `measure_` before it.
+fn flat(reading: &WireReading) -> String {
+    let mut object = Map::new();
+    object.insert("device_id".to_owned(), reading.device_id.as_str().into());
+    let millis = reading.time_ns.0.div_euclid(1_000_000);
+    object.insert("ts".to_owned(), millis.into());
+    for (name, value) in &reading.dimensions {
+        if !object.contains_key(name.as_ref()) {
+            object.insert(name.to_string(), value.as_ref().into());
+        }
+    }
+    for (name, value) in &reading.measures {
+        let value = serde_json::to_value(value).expect("a measure always serializes");
+        let mut free = name.to_string();
+        while object.contains_key(&free) {
+            free.insert_str(0, "measure_");
+        }
+        object.insert(free, value);
+    }
+    Json::Object(object).to_string()
+}

@@ -1,0 +1,328 @@
+//! What one viewer is owed and has not been shown.
+//!
+//! Readings are numbered; a viewer keeps the number up to which it was shown everything it wanted,
+//! and what it is owed beyond. Nothing is copied per viewer: a frame is made of what the shared
+//! stock holds when it leaves, so that a viewer who had to wait gets the newest.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::frame::Filling;
+use super::index::Sight;
+use super::latest::Latest;
+use super::part::Part;
+use super::recent::Recent;
+use super::{Mode, Options};
+use crate::model::DeviceId;
+
+/// Devices owed to one viewer that are kept one by one; more, and all that is new is looked through
+/// for what the viewer sees.
+const OWED_DEVICES_MAX: usize = 4_096;
+
+/// The readings that all viewers share.
+#[derive(Debug)]
+pub struct Stock {
+    /// The newest of every measure.
+    pub latest: Latest,
+    /// Every reading, in [`Mode::Every`].
+    pub recent: Recent,
+    mode: Mode,
+}
+
+impl Stock {
+    /// Empty, within the options' bounds.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        Self {
+            latest: Latest::new(options.cache_devices_max, options.cache_bytes_max),
+            recent: Recent::new(options.every_bytes_max),
+            mode: options.mode,
+        }
+    }
+
+    /// The number of the last reading that viewers are to be shown.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        match self.mode {
+            Mode::Latest => self.latest.head(),
+            Mode::Every => self.recent.head(),
+        }
+    }
+
+    /// Takes a reading in. Its number, where viewers are to be shown it: in [`Mode::Latest`] not
+    /// where all its measures are known already, as new or newer.
+    pub fn apply(&mut self, part: Part) -> Option<u64> {
+        match self.mode {
+            Mode::Latest => self.latest.apply(part).then(|| self.latest.head()),
+            Mode::Every => {
+                self.latest.apply(part.clone());
+                Some(self.recent.push(part))
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Owed {
+    /// The newest of these devices.
+    Devices(BTreeSet<DeviceId>),
+    /// These readings.
+    Numbers(VecDeque<u64>),
+    /// Whatever is seen of all that is new.
+    New,
+    /// The same, for now, because too many devices are owed to keep each by name.
+    TooMany,
+}
+
+/// One viewer's account.
+#[derive(Clone, Debug)]
+pub struct Window {
+    shown: u64,
+    owed: Owed,
+}
+
+impl Window {
+    /// Nothing owed yet; from now on, what `sight` sees.
+    #[must_use]
+    pub fn new(stock: &Stock, sight: &Sight) -> Self {
+        let owed = match stock.mode {
+            _ if sight.is_everything() => Owed::New,
+            Mode::Latest => Owed::Devices(BTreeSet::new()),
+            Mode::Every => Owed::Numbers(VecDeque::new()),
+        };
+        Self {
+            shown: stock.head(),
+            owed,
+        }
+    }
+
+    /// A reading came that this viewer sees. Not to be called for viewers of everything: they owe
+    /// themselves all that is new.
+    pub fn owe(&mut self, device: &DeviceId, number: u64) {
+        match &mut self.owed {
+            Owed::New | Owed::TooMany => {}
+            Owed::Numbers(numbers) => {
+                if numbers.back().is_none_or(|last| *last < number) {
+                    numbers.push_back(number);
+                }
+            }
+            Owed::Devices(devices) => {
+                devices.insert(device.clone());
+                if devices.len() > OWED_DEVICES_MAX {
+                    self.owed = Owed::TooMany;
+                }
+            }
+        }
+    }
+
+    /// Whether anything is owed.
+    #[must_use]
+    pub fn owes(&self, stock: &Stock) -> bool {
+        match &self.owed {
+            Owed::New | Owed::TooMany => self.shown < stock.head(),
+            Owed::Numbers(numbers) => !numbers.is_empty(),
+            Owed::Devices(devices) => !devices.is_empty(),
+        }
+    }
+
+    /// Fills a frame with what is owed, oldest change first, and answers the number up to which the
+    /// viewer will have been shown everything once it is accepted.
+    #[must_use]
+    pub fn fill<'a>(&self, stock: &'a Stock, sight: &Sight, frame: &mut Filling<'a>) -> u64 {
+        let shown = self.shown;
+        let latest = &stock.latest;
+        match (&self.owed, stock.mode) {
+            (Owed::New | Owed::TooMany, Mode::Latest) => pour(
+                latest.between(shown, u64::MAX - 1),
+                stock.head(),
+                sight,
+                frame,
+            ),
+            (Owed::New | Owed::TooMany, Mode::Every) => {
+                pour(stock.recent.after(shown), stock.head(), sight, frame)
+            }
+            (Owed::Devices(devices), _) => {
+                let parts = parts_of(latest, devices, shown, u64::MAX);
+                pour(parts.into_iter(), stock.head(), sight, frame)
+            }
+            (Owed::Numbers(numbers), _) => {
+                let parts = numbers
+                    .iter()
+                    .filter_map(|number| Some((*number, stock.recent.get(*number)?)));
+                pour(parts, stock.head(), sight, frame)
+            }
+        }
+    }
+
+    /// A frame up to this number was accepted, or there was nothing to show up to it.
+    pub fn shown(&mut self, up_to: u64, stock: &Stock) {
+        self.shown = self.shown.max(up_to);
+        let shown = self.shown;
+        match &mut self.owed {
+            Owed::New => {}
+            Owed::TooMany if shown < stock.head() => {}
+            Owed::TooMany => self.owed = Owed::Devices(BTreeSet::new()),
+            Owed::Devices(devices) => devices.retain(|device| {
+                stock
+                    .latest
+                    .numbers(device)
+                    .last()
+                    .is_some_and(|newest| *newest > shown)
+            }),
+            Owed::Numbers(numbers) => {
+                while numbers.front().is_some_and(|number| *number <= shown) {
+                    numbers.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Holds the bound of [`Mode::Every`] and answers how many readings were dropped, the oldest
+    /// that are not under way. `under_way`: how many are in the post that has not ended yet.
+    pub fn trim(&mut self, stock: &Stock, readings_max: usize, under_way: usize) -> u64 {
+        if stock.mode == Mode::Latest {
+            return 0;
+        }
+        let kept_from = stock.recent.first();
+        match &mut self.owed {
+            Owed::Devices(_) | Owed::TooMany => 0,
+            Owed::New if under_way > 0 => 0,
+            Owed::New => {
+                let bound = stock.head().saturating_sub(readings_max as u64);
+                let from = bound.max(kept_from - 1);
+                let dropped = from.saturating_sub(self.shown);
+                self.shown = self.shown.max(from);
+                dropped
+            }
+            Owed::Numbers(numbers) => {
+                let mut dropped = 0;
+                while numbers.len() > readings_max + under_way {
+                    numbers.remove(under_way);
+                    dropped += 1;
+                }
+                while under_way == 0 && numbers.front().is_some_and(|n| *n < kept_from) {
+                    numbers.pop_front();
+                    dropped += 1;
+                }
+                dropped
+            }
+        }
+    }
+
+    /// Gives up all but the newest reading of [`Mode::Every`]; how many were dropped.
+    pub fn skip_to_newest(&mut self, stock: &Stock) -> u64 {
+        self.trim(stock, 1, 0)
+    }
+}
+
+/// What a viewer is shown when it subscribes: the latest of each device, as far as known.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    shown: u64,
+    until: u64,
+    /// Absent: whatever the viewer sees.
+    devices: Option<BTreeSet<DeviceId>>,
+    /// More was known than one snapshot may carry.
+    pub capped: bool,
+    /// Not worth a frame where nothing is known: the viewer was there before we were.
+    pub optional: bool,
+}
+
+impl Snapshot {
+    /// Of these devices (absent: all that `sight` sees), at most `readings_max` readings.
+    #[must_use]
+    pub fn new(
+        stock: &Stock,
+        sight: &Sight,
+        devices: Option<BTreeSet<DeviceId>>,
+        readings_max: usize,
+    ) -> Self {
+        let mut snapshot = Self {
+            shown: 0,
+            until: stock.latest.head(),
+            devices,
+            capped: false,
+            optional: false,
+        };
+        let seen: Vec<u64> = snapshot
+            .parts(stock)
+            .into_iter()
+            .filter(|(_, part)| sight.sees(part.device().as_str()))
+            .map(|(number, _)| number)
+            .collect();
+        if let Some(cut) = seen.len().checked_sub(readings_max).filter(|cut| *cut > 0) {
+            snapshot.shown = seen[cut - 1];
+            snapshot.capped = true;
+        }
+        snapshot
+    }
+
+    /// Fills a frame; the number as in [`Window::fill`].
+    #[must_use]
+    pub fn fill<'a>(&self, stock: &'a Stock, sight: &Sight, frame: &mut Filling<'a>) -> u64 {
+        pour(self.parts(stock).into_iter(), self.until, sight, frame)
+    }
+
+    /// A frame up to this number was accepted; true where it was the last.
+    pub fn shown(&mut self, up_to: u64) -> bool {
+        self.shown = self.shown.max(up_to);
+        self.is_last(up_to)
+    }
+
+    /// Whether a frame up to this number is the last.
+    #[must_use]
+    pub fn is_last(&self, up_to: u64) -> bool {
+        up_to >= self.until
+    }
+
+    /// The devices it is still about, for a wider one to take over.
+    pub fn into_devices(self) -> Option<BTreeSet<DeviceId>> {
+        self.devices
+    }
+
+    fn parts<'a>(&self, stock: &'a Stock) -> Vec<(u64, &'a Part)> {
+        match &self.devices {
+            Some(devices) => parts_of(&stock.latest, devices, self.shown, self.until),
+            None => stock.latest.between(self.shown, self.until).collect(),
+        }
+    }
+}
+
+fn parts_of<'a>(
+    latest: &'a Latest,
+    devices: &BTreeSet<DeviceId>,
+    after: u64,
+    until: u64,
+) -> Vec<(u64, &'a Part)> {
+    let mut numbers: Vec<u64> = devices
+        .iter()
+        .flat_map(|device| latest.numbers(device))
+        .copied()
+        .filter(|number| *number > after && *number <= until)
+        .collect();
+    numbers.sort_unstable();
+    numbers
+        .into_iter()
+        .filter_map(|number| Some((number, latest.get(number)?)))
+        .collect()
+}
+
+/// Takes parts in order until the frame is full. The subscription and the token's claim are checked
+/// here, at every post.
+fn pour<'a>(
+    parts: impl Iterator<Item = (u64, &'a Part)>,
+    head: u64,
+    sight: &Sight,
+    frame: &mut Filling<'a>,
+) -> u64 {
+    let mut last = 0;
+    for (number, part) in parts {
+        if !sight.sees(part.device().as_str()) {
+            continue;
+        }
+        if !frame.take(part) {
+            return last;
+        }
+        last = number;
+    }
+    head
+}
