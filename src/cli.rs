@@ -64,7 +64,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Gateway => process::gateway(&load(config)?),
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(&args),
-        Command::Feed(args) => process::feed(args, config),
+        Command::Feed(args) => process::feed(&args, config),
         Command::Health(health) => process::health(&health, &load(config)?),
     }
 }

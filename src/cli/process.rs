@@ -103,18 +103,50 @@ pub fn health(health: &health::Health, settings: &Settings) -> Result<(), Failur
     Ok(())
 }
 
-/// `tidewire feed`. Without a config it finds the local stand that was started last.
+/// `tidewire feed`. Without a config, and without a stream in the environment, it finds the local
+/// stand that was started last.
 ///
 /// # Errors
 /// Nothing to feed to, or lines that could not be put.
-pub fn feed(args: feed::Args, config: Option<&Path>) -> Result<(), Failure> {
-    let settings = feed::settings(config)?;
+pub fn feed(args: &feed::Args, config: Option<&Path>) -> Result<(), Failure> {
+    let settings = feed_settings(args, config)?;
     let process = Process::begin(&settings.log)?;
     process.runtime.block_on(async {
-        let stream = settings.stream()?;
         let clients = parts::clients(&settings).await?;
-        feed::run(args, &clients, &stream).await
+        let stream = settings.source.stream.as_deref();
+        let signals = Signals::of_the_process();
+        let mut signals = signals.map_err(|error| Failure::new(format!("no signals: {error}")))?;
+        let stop = async move {
+            signals.next().await;
+        };
+        feed::run(args, clients.kinesis(), stream, clients.endpoints(), stop).await
     })
+}
+
+fn feed_settings(args: &feed::Args, config: Option<&Path>) -> Result<Settings, Failure> {
+    let settings = Settings::load_from_process(config)?;
+    let named = args.stream.is_some() || settings.source.stream.is_some();
+    if config.is_some() || named {
+        return Ok(settings);
+    }
+    match local_config() {
+        Some(path) => Ok(Settings::load_from_process(Some(&path))?),
+        None => Err(Failure::settings(
+            "no stream to feed: start a local stand with `tidewire local`, or name a config with \
+             `--config FILE`, or a stream with `--stream NAME`",
+        )),
+    }
+}
+
+/// The config of the local stand that was started last.
+fn local_config() -> Option<std::path::PathBuf> {
+    #[cfg(feature = "local")]
+    {
+        use crate::local::place;
+        place::current(&place::directory(|name| std::env::var(name).ok()))
+    }
+    #[cfg(not(feature = "local"))]
+    None
 }
 
 /// What every long-running subcommand begins with.
