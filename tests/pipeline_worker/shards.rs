@@ -216,3 +216,16 @@ async fn a_trouble_nobody_waits_for_any_more_is_forgotten() {
     assert_eq!(stand.status.borrow().fatal, None);
     stand.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_dropped_leaves_no_task_behind() {
+    let mut stand = Stand::start();
+    stand
+        .store
+        .trouble(|trouble| trouble.down = Some(Fault::Transient));
+    put_many(&stand, 0, 300);
+    stand.grant(0, Start::TrimHorizon).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let ended = tokio::time::timeout(Duration::from_millis(100), stand.kill()).await;
+    assert!(ended.is_ok(), "a reader or a request goes on");
+}

@@ -27,6 +27,8 @@ pub(super) struct World {
     /// Per sink, shard and epoch: the last place sent.
     pub(super) sent: BTreeMap<(SinkId, usize, u64), Option<(SequenceNumber, u32)>>,
     pub(super) flights_seen: BTreeSet<FlightId>,
+    /// Per request and shard: the last place decided.
+    decided: BTreeMap<(FlightId, usize), (SequenceNumber, u32)>,
 }
 
 impl World {
@@ -48,6 +50,7 @@ impl World {
             letters: BTreeSet::new(),
             sent: BTreeMap::new(),
             flights_seen: BTreeSet::new(),
+            decided: BTreeMap::new(),
         }
     }
 
@@ -202,7 +205,9 @@ impl World {
         let Some(flight) = self.flying.keys().nth(which % under_way).copied() else {
             return;
         };
-        let answer = match self.flying.remove(&flight).unwrap() {
+        let flying = self.flying.remove(&flight).unwrap();
+        self.in_order_within(flight, &flying);
+        let answer = match flying {
             Flying::Store(batch) if batch.iter().any(|one| is(one, Kind::Poison)) => {
                 Answer::Rejected("poison".to_owned())
             }
@@ -227,6 +232,29 @@ impl World {
             }
         };
         self.step(Input::Answered { flight, answer });
+    }
+
+    /// Parts of a split request are decided in stream order, too: a rejected part of several
+    /// readings decides nothing yet.
+    fn in_order_within(&mut self, flight: FlightId, flying: &Flying) {
+        let (Flying::Store(batch) | Flying::Queue(_, batch)) = flying else {
+            return;
+        };
+        let poison = [Kind::Poison, Kind::QueuePoison];
+        let undecided = |one: &Arc<Prepared>| poison.iter().any(|kind| is(one, *kind));
+        if batch.len() > 1 && batch.iter().any(undecided) {
+            return;
+        }
+        for one in batch {
+            let position = &one.reading.position;
+            let (shard, _) = place(&one.reading.shard, &position.seq);
+            let here = (position.seq.clone(), position.index);
+            let before = self.decided.insert((flight, shard), here.clone());
+            assert!(
+                before.is_none_or(|before| before < here),
+                "{here:?} is late"
+            );
+        }
     }
 
     /// As Timestream: the first value of a row stays, an equal one is fine.
