@@ -10,6 +10,8 @@ mod feed;
 mod kinesis;
 #[path = "aws_data_path/provision.rs"]
 mod provision;
+#[path = "aws_data_path/setup.rs"]
+mod setup;
 #[path = "aws_data_path/sqs.rs"]
 mod sqs;
 #[path = "aws_data_path/support.rs"]

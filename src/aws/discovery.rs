@@ -174,3 +174,6 @@ pub(super) fn service_endpoint_is_configured(sdk: &SdkConfig) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,7 +87,7 @@ async fn open(path: &Path) -> Result<(Box<dyn AsyncRead + Unpin + Send>, Option<
     let unreadable = |error| Failure::new(format!("cannot read {}: {error}", path.display()));
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let about = file.metadata().await.map_err(unreadable)?;
-    Ok((Box::new(file), about.is_file().then(|| about.len())))
+    Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
 /// A bar for a file, a counter for a pipe; nothing where nobody looks.
