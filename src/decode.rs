@@ -88,8 +88,8 @@ pub enum TimeUnit {
 pub enum FieldType {
     /// A whole number of 64 bits; a number with a fraction is an error.
     Int,
-    /// A number; the default for numbers.
-    Double,
+    /// A number of 64 bits with a fraction; the default for numbers.
+    Float,
     /// Text, also where the payload has a number or a truth value.
     Text,
 }

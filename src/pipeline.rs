@@ -48,6 +48,8 @@ use crate::model::{
 pub struct Options {
     /// The stream, for dead letters.
     pub stream: StreamName,
+    /// Whether there is a time-series sink at all.
+    pub has_store: bool,
     /// What the time-series sink is called in dead letters and metrics.
     pub store: Stage,
     /// Readings in a request to the store (Timestream: 100).
@@ -80,6 +82,7 @@ impl Options {
     pub fn new(stream: StreamName, queues: usize) -> Self {
         Self {
             stream,
+            has_store: true,
             store: Stage::Timestream,
             store_batch_max: 100,
             store_window: Duration::from_millis(500),

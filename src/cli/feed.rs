@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::io::AsyncRead;
 
-use super::failure::{EXIT_FAILED, Failure};
+use super::failure::Failure;
 use crate::aws::kinesis::{Kinesis, StreamRef};
 use crate::aws::provision::require;
 use crate::aws::{Endpoints, Service, Target, explain};
@@ -44,15 +43,15 @@ fn rate(text: &str) -> Result<f64, String> {
 /// in any case. `stream` is the setting, which `--stream` overrides.
 ///
 /// # Errors
-/// No stream is named, it is missing, the input cannot be read, or the stream refuses for good.
-/// Lines left out are no error but the exit code 1.
+/// No stream is named, it is missing, the input cannot be read, the stream refuses for good, or
+/// lines had to be left out.
 pub async fn run(
     args: &Args,
     client: aws_sdk_kinesis::Client,
     stream: Option<&str>,
     endpoints: &Endpoints,
     stop: impl Future<Output = ()> + Send,
-) -> Result<ExitCode, Failure> {
+) -> Result<(), Failure> {
     let name = args.stream.as_deref().or(stream).ok_or_else(|| {
         Failure::settings("no stream to feed: give --stream or set `source.stream`")
     })?;
@@ -72,11 +71,15 @@ pub async fn run(
     bar.finish_and_clear();
     let report = fed.map_err(|error| Failure::new(said(&error, name, endpoints)))?;
     eprintln!("{}", summary(&report, name));
-    Ok(if report.progress.left_out == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_FAILED)
-    })
+    match report.progress.left_out {
+        0 => Ok(()),
+        1 => Err(Failure::new(
+            "one line was left out, named above: mend it and feed it alone",
+        )),
+        many => Err(Failure::new(format!(
+            "{many} lines were left out, named above: mend them and feed them alone"
+        ))),
+    }
 }
 
 /// The input, and its length where that is known.

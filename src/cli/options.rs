@@ -86,7 +86,7 @@ fn decoding(settings: &Settings) -> decode::Options {
         TimeUnit::Rfc3339 => decode::TimeUnit::Rfc3339,
     };
     let kind = |kind: &FieldType| match kind {
-        FieldType::Float => decode::FieldType::Double,
+        FieldType::Float => decode::FieldType::Float,
         FieldType::Int => decode::FieldType::Int,
         FieldType::Text => decode::FieldType::Text,
     };

@@ -135,7 +135,7 @@ pub async fn start(
         let reading = worker::run(
             worker::Parts {
                 stream,
-                store: Arc::new(found.timestream),
+                store: Some(Arc::new(found.timestream)),
                 queues: found.queues.into_iter().map(Arc::new).collect(),
                 dead_letters: Arc::new(found.dead_letters),
                 tasks: tasks.clone(),

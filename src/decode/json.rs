@@ -309,10 +309,10 @@ fn measure(name: &str, value: Scalar<'_>, declared: Option<FieldType>) -> Result
     match declared {
         Some(FieldType::Text) => return Ok(Value::Text(Arc::from(text_of(value).as_ref()))),
         Some(FieldType::Int) => return whole(name, &value).map(Value::Int),
-        Some(FieldType::Double) if matches!(value, Scalar::Bool(_) | Scalar::Text(_)) => {
+        Some(FieldType::Float) if matches!(value, Scalar::Bool(_) | Scalar::Text(_)) => {
             return Err(format!("the field `{}` is not a number", shorten(name)));
         }
-        Some(FieldType::Double) | None => {}
+        Some(FieldType::Float) | None => {}
     }
     #[expect(
         clippy::cast_precision_loss,

@@ -90,12 +90,15 @@ fn id_and_time_come_from_where_the_options_say() {
         device_id: DeviceSource::PartitionKey,
         time: TimeSource::Arrival,
         dimensions: vec!["site".to_owned()],
-        types: BTreeMap::from([("n".to_owned(), FieldType::Int)]),
+        types: BTreeMap::from([
+            ("n".to_owned(), FieldType::Int),
+            ("open".to_owned(), FieldType::Text),
+        ]),
         separator: "_".to_owned(),
     };
     let reading = decode_by(
         options,
-        r#"{"site":"north","n":9007199254740993,"a":{"b":1}}"#,
+        r#"{"site":"north","n":9007199254740993,"a":{"b":1},"open":1}"#,
     )
     .unwrap()
     .readings
@@ -107,7 +110,8 @@ fn id_and_time_come_from_where_the_options_say() {
         named(&reading),
         [
             ("a_b", Value::Double(1.0)),
-            ("n", Value::Int(9_007_199_254_740_993))
+            ("n", Value::Int(9_007_199_254_740_993)),
+            ("open", Value::Text(Arc::from("1"))),
         ]
     );
 }

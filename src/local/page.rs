@@ -86,12 +86,13 @@ impl PageInfo {
         }
     }
 
-    /// What the page may load and speak to: this server and the WebSocket.
+    /// What the page may load and speak to: this server, and the WebSocket's host on whatever port,
+    /// since a page that is left open finds a restarted stand elsewhere.
     fn policy(&self) -> HeaderValue {
         let uri: Option<Uri> = self.websocket.parse().ok();
         let origin = uri
             .as_ref()
-            .and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)))
+            .and_then(|uri| Some(format!("{}://{}:*", uri.scheme_str()?, uri.host()?)))
             .unwrap_or_default();
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \

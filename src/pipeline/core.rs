@@ -230,6 +230,12 @@ impl Pipeline {
         self.lanes.get(sink.0).map(Lane::status)
     }
 
+    /// The sinks that get readings.
+    pub(super) fn sinks(&self) -> impl Iterator<Item = SinkId> + Clone + use<> {
+        let first = usize::from(!self.options.has_store);
+        (first..self.lanes.len()).map(SinkId)
+    }
+
     pub(super) fn slot(&self, shard: &ShardId, epoch: LeaseCounter) -> Option<Slot> {
         let slot = *self.owned.get(shard)?;
         (self.slots.get(&slot)?.epoch == epoch).then_some(slot)

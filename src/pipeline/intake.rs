@@ -36,12 +36,12 @@ impl Pipeline {
 
     fn record(&mut self, now: Millis, slot: Slot, record: PreparedRecord) {
         let bytes = record.bytes();
-        let sinks = self.lanes.len();
+        let sinks = self.sinks();
         let Some(shard) = self.slots.get_mut(&slot) else {
             return;
         };
         let units = match &record.readings {
-            Ok(readings) => readings.len() * sinks,
+            Ok(readings) => readings.len() * sinks.clone().count(),
             Err(_) => 1,
         };
         let payload = record.record.data.len();
@@ -52,7 +52,8 @@ impl Pipeline {
         self.books.records.in_flight += 1;
         let open = u32::try_from(units).expect("a record's readings are limited by decoding");
         let number = shard.progress.push(record.record, record.sub, open, bytes);
-        for book in &mut self.books.sinks {
+        for sink in sinks.clone() {
+            let book = &mut self.books.sinks[sink.0];
             book.read += u64::from(record.no_measures);
             (0..record.no_measures).for_each(|_| book.skip(Rule::NoMeasures));
         }
@@ -77,17 +78,18 @@ impl Pipeline {
         };
         let count = readings.len() as u64;
         shard.readings_read += count;
-        for (book, open) in self.books.sinks.iter_mut().zip(&mut shard.open) {
+        for sink in sinks.clone() {
+            let book = &mut self.books.sinks[sink.0];
             book.read += count;
             book.in_flight += count;
-            *open += count;
+            shard.open[sink.0] += count;
         }
         for prepared in readings {
             let unit = Unit {
                 index: prepared.reading.position.index,
                 ..unit
             };
-            for sink in (0..sinks).map(SinkId) {
+            for sink in sinks.clone() {
                 match self.known_fate(now, sink, &prepared) {
                     Some(fate) => self.settle(now, sink, unit, fate),
                     None => self.lanes[sink.0].push(unit, prepared.clone(), now),

@@ -55,7 +55,8 @@ struct Item {
 /// A reading under way, with those that are equal to it.
 #[derive(Debug)]
 struct Load {
-    lead: Unit,
+    /// None once its ownership is lost.
+    lead: Option<Unit>,
     prepared: Arc<Prepared>,
     followers: Vec<Unit>,
 }
@@ -266,7 +267,7 @@ impl Lane {
                         self.rows.insert(front.prepared.row.clone(), request.id);
                     }
                     request.loads.push(Load {
-                        lead: front.unit,
+                        lead: Some(front.unit),
                         prepared: Arc::clone(&front.prepared),
                         followers: Vec::new(),
                     });
@@ -305,6 +306,7 @@ impl Lane {
                 finish(&mut self.rows, part, &[whole], &mut settled.fates);
             }
         }
+        flight.prune(&mut self.rows);
         match flight.parts.last() {
             Some(part) => {
                 let batch = part.iter().map(|load| Arc::clone(&load.prepared));
@@ -335,6 +337,10 @@ impl Lane {
         self.waiting.remove(&slot);
         let mut deserted = Vec::new();
         for (id, flight) in &mut self.flights {
+            for load in flight.parts.iter_mut().flatten() {
+                load.lead = load.lead.filter(|unit| unit.slot != slot);
+                load.followers.retain(|unit| unit.slot != slot);
+            }
             if flight.slots.remove(&slot) && flight.slots.is_empty() {
                 deserted.push(*id);
             }
@@ -398,6 +404,20 @@ impl Request {
 }
 
 impl Flight {
+    /// Leaves out, between requests, what nobody waits for any more.
+    fn prune(&mut self, rows: &mut BTreeMap<RowKey, FlightId>) {
+        for part in &mut self.parts {
+            part.retain(|load| {
+                let wanted = load.units().next().is_some();
+                if !wanted {
+                    rows.remove(&load.prepared.row);
+                }
+                wanted
+            });
+        }
+        self.parts.retain(|part| !part.is_empty());
+    }
+
     fn loads(&self) -> impl Iterator<Item = &Load> {
         self.parts.iter().flatten()
     }
@@ -410,7 +430,7 @@ impl Flight {
 
 impl Load {
     fn units(&self) -> impl Iterator<Item = Unit> {
-        std::iter::once(self.lead).chain(self.followers.iter().copied())
+        self.lead.into_iter().chain(self.followers.iter().copied())
     }
 }
 

@@ -45,8 +45,8 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
 pub struct Parts<S, T, Q, D> {
     /// The stream.
     pub stream: Arc<S>,
-    /// The time-series store.
-    pub store: Arc<T>,
+    /// The time-series store. None: readings only go live.
+    pub store: Option<Arc<T>>,
     /// The live queues; every one gets every reading. None: nothing is sent live.
     pub queues: Vec<Arc<Q>>,
     /// Where dead letters go.
@@ -60,7 +60,7 @@ pub struct Parts<S, T, Q, D> {
 pub struct Options {
     /// How payloads are read.
     pub decode: decode::Options,
-    /// How readings travel. [`run`] sets the number of queues from its parts.
+    /// How readings travel. Which sinks there are, [`run`] sees by its parts.
     pub pipeline: pipeline::Options,
     /// Least time between the starts of two reads of a shard (Kinesis: five reads a second a
     /// shard, all consumers together).
@@ -193,10 +193,11 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
         status: watch::Sender<Status>,
     ) -> Self {
         options.pipeline.queues = parts.queues.len();
-        options.pipeline.store_batch_max = options
-            .pipeline
-            .store_batch_max
-            .min(parts.store.batch_max());
+        options.pipeline.has_store = parts.store.is_some();
+        if let Some(store) = &parts.store {
+            let batch_max = &mut options.pipeline.store_batch_max;
+            *batch_max = (*batch_max).min(store.batch_max());
+        }
         Self {
             decode: Arc::new(options.decode.clone()),
             pipeline: Pipeline::new(options.pipeline.clone()),
@@ -260,7 +261,9 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                 Effect::Read { slot, limit } => self.permit(slot, limit),
                 Effect::Write { flight, batch } => {
                     let crew = self.crew(flights::store_part(&self.options), flight);
-                    self.start(flight, flights::write(crew, Arc::clone(&self.parts), batch));
+                    if let Some(store) = self.parts.store.clone() {
+                        self.start(flight, flights::write(crew, store, batch));
+                    }
                 }
                 Effect::Send {
                     flight,
@@ -274,10 +277,8 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                 }
                 Effect::File { flight, letters } => {
                     let crew = self.crew(flights::letters_part(), flight);
-                    self.start(
-                        flight,
-                        flights::file(crew, Arc::clone(&self.parts), letters),
-                    );
+                    let queue = Arc::clone(&self.parts.dead_letters);
+                    self.start(flight, flights::file(crew, queue, letters));
                 }
                 Effect::Cancel(flight) => {
                     if let Some(stop) = self.flights.remove(&flight) {

@@ -8,7 +8,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::mpsc;
 
 use super::trouble::{Failure, Part};
-use super::{Note, Options, Parts};
+use super::{Note, Options};
 use crate::door::dead_letters::DeadLetters;
 use crate::door::fault::CallFailed;
 use crate::door::queue::QueueSender;
@@ -135,17 +135,11 @@ impl Attempts {
 }
 
 /// Writes a batch to the store.
-pub(super) async fn write<S, T, Q, D>(
-    crew: Crew,
-    parts: Arc<Parts<S, T, Q, D>>,
-    batch: Vec<Arc<Prepared>>,
-) where
-    T: TimeSeries,
-{
+pub(super) async fn write<T: TimeSeries>(crew: Crew, store: Arc<T>, batch: Vec<Arc<Prepared>>) {
     let readings: Vec<Reading> = batch.iter().map(|one| one.reading.clone()).collect();
     let mut attempts = Attempts::new(crew, readings.len());
     loop {
-        let call = parts.store.write(&readings);
+        let call = store.write(&readings);
         match attempts
             .call(call, |rejections| !rejections.is_empty())
             .await
@@ -225,21 +219,12 @@ pub(super) async fn send<Q: QueueSender>(
 }
 
 /// Files dead letters.
-pub(super) async fn file<S, T, Q, D>(
-    crew: Crew,
-    parts: Arc<Parts<S, T, Q, D>>,
-    letters: Vec<DeadLetter>,
-) where
-    D: DeadLetters,
-{
+pub(super) async fn file<D: DeadLetters>(crew: Crew, queue: Arc<D>, letters: Vec<DeadLetter>) {
     let mut attempts = Attempts::new(crew, letters.len());
     // Smaller than one letter without its payload it cannot be made: a person must look.
     let is_smallest = letters.len() == 1 && letters[0].data_base64.is_none();
     loop {
-        match attempts
-            .call(parts.dead_letters.file(&letters), |()| false)
-            .await
-        {
+        match attempts.call(queue.file(&letters), |()| false).await {
             Ok(()) => return attempts.answer(Answer::Taken(Vec::new())).await,
             Err(error) if error.fault == Fault::Rejected && !is_smallest => {
                 return attempts.answer(Answer::Rejected(error.message)).await;

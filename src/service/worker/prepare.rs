@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::decode::Decoder;
 use crate::door::time_series::TimeSeries;
-use crate::model::{EpochMillis, Millis, Reading, Record, ShardId};
+use crate::model::{EpochMillis, Millis, Reading, Record, RowKey, ShardId};
 use crate::pipeline::message::Format;
 use crate::pipeline::{Prepared, PreparedRecord};
 
@@ -15,7 +15,7 @@ const RECORDS_A_TURN: usize = 256;
 
 /// What preparing needs besides the records.
 pub(super) struct Preparing<'a, T> {
-    pub(super) store: &'a T,
+    pub(super) store: Option<&'a T>,
     /// None where there are no queues.
     pub(super) format: Option<Format>,
     pub(super) max_age: Option<Duration>,
@@ -60,8 +60,10 @@ impl<T: TimeSeries> Preparing<'_, T> {
 
     fn reading(&self, reading: Reading) -> Prepared {
         Prepared {
-            row: self.store.key(&reading),
-            refused: self.store.check(&reading).err(),
+            row: self
+                .store
+                .map_or_else(|| RowKey(Vec::new()), |store| store.key(&reading)),
+            refused: self.store.and_then(|store| store.check(&reading).err()),
             live: self
                 .format
                 .map_or_else(Box::default, |format| format.write(&reading)),

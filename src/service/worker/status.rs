@@ -85,6 +85,7 @@ pub struct SinkStatus {
 pub(super) struct Publisher {
     to: watch::Sender<Status>,
     sinks: Vec<Part>,
+    has_store: bool,
     budget: u64,
     last: Books,
     last_at: Option<Millis>,
@@ -103,6 +104,7 @@ impl Publisher {
                 ..Books::default()
             },
             sinks,
+            has_store: options.has_store,
             budget: options.budget_bytes,
             last_at: None,
             shards: Vec::new(),
@@ -143,7 +145,9 @@ impl Publisher {
             .map_or(0.0, |last| now.since(last).as_secs_f64());
         let books = pipeline.books().sinks.iter().zip(&self.last.sinks);
         let statuses = self.sinks.iter().zip(books).enumerate();
+        // The first is the store.
         statuses
+            .skip(usize::from(!self.has_store))
             .map(|(index, (part, (book, last)))| {
                 let lane = pipeline.lane(SinkId(index)).unwrap_or_default();
                 let done = book.done() - last.done();
