@@ -57,7 +57,7 @@ async fn the_first_endpoint_named_is_the_one_the_client_calls() {
 #[tokio::test]
 async fn an_empty_list_is_an_error_and_no_panic() {
     let (client, serve) = client(&[(200, r#"{"Endpoints":[]}"#)]).await;
-    let failed = beside(serve, ask(&client)).await.unwrap_err();
+    let failed = beside(serve, Box::pin(ask(&client))).await.unwrap_err();
     assert_eq!(failed.fault, Fault::Transient);
 }
 
