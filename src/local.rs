@@ -12,5 +12,5 @@ pub mod ports;
 pub mod sqs;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod timestream;

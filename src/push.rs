@@ -89,7 +89,7 @@ impl Default for Options {
             mode: Mode::Latest,
             form: Form::Joined,
             frame_bytes_max: 32_000,
-            posts_max: 64,
+            posts_max: 128,
             cache_devices_max: 100_000,
             cache_bytes_max: 64 << 20,
             every_readings_max: 1_000,

@@ -92,5 +92,5 @@ where
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "local"))]
 mod tests;

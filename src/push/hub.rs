@@ -72,6 +72,7 @@ enum What {
         oldest: Option<EpochMillis>,
     },
     Snapshot {
+        number: u64,
         up_to: u64,
         parts: usize,
     },
@@ -380,3 +381,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,6 +120,16 @@ impl Viewer {
         self.slow > 0 || self.failed > 0
     }
 
+    /// A frame of the snapshot of that number was taken, up to a reading.
+    pub fn told(&mut self, number: u64, up_to: u64, stock: &Stock) {
+        let ended = self
+            .snapshot
+            .take_if(|snapshot| snapshot.number == number && snapshot.shown(up_to));
+        if let Some(snapshot) = ended {
+            self.window.told_by(&snapshot, stock);
+        }
+    }
+
     /// All is well again.
     pub fn recover(&mut self) {
         self.slow = 0;

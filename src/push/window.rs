@@ -176,6 +176,18 @@ impl Window {
         }
     }
 
+    /// A snapshot has ended: what it told need not be told again, if it was about all that is owed.
+    pub fn told_by(&mut self, snapshot: &Snapshot, stock: &Stock) {
+        let covered = match (&snapshot.devices, &self.owed) {
+            (None, _) => true,
+            (Some(told), Owed::Devices(owed)) => owed.is_subset(told),
+            (Some(_), _) => false,
+        };
+        if covered && !snapshot.capped && stock.mode == Mode::Latest {
+            self.shown(snapshot.until, stock);
+        }
+    }
+
     /// Holds the bound of [`Mode::Every`] and answers how many readings were dropped, the oldest
     /// that are not under way. `under_way`: how many are in the post that has not ended yet.
     pub fn trim(&mut self, stock: &Stock, readings_max: usize, under_way: usize) -> u64 {
@@ -217,8 +229,12 @@ impl Window {
 /// What a viewer is shown when it subscribes: the latest of each device, as far as known.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// Tells it from an earlier one, of which a frame may still be under way.
+    pub number: u64,
     shown: u64,
     until: u64,
+    /// A frame of it was accepted: what changes from now on is news.
+    begun: bool,
     /// Absent: whatever the viewer sees.
     devices: Option<BTreeSet<DeviceId>>,
     /// More was known than one snapshot may carry.
@@ -235,8 +251,11 @@ impl Snapshot {
         sight: &Sight,
         devices: Option<BTreeSet<DeviceId>>,
         readings_max: usize,
+        number: u64,
     ) -> Self {
         let mut snapshot = Self {
+            number,
+            begun: false,
             shown: 0,
             until: stock.latest.head(),
             devices,
@@ -256,15 +275,19 @@ impl Snapshot {
         snapshot
     }
 
-    /// Fills a frame; the number as in [`Window::fill`].
+    /// Fills a frame, the first with what is known by then; the number as in [`Window::fill`].
     #[must_use]
-    pub fn fill<'a>(&self, stock: &'a Stock, sight: &Sight, frame: &mut Filling<'a>) -> u64 {
+    pub fn fill<'a>(&mut self, stock: &'a Stock, sight: &Sight, frame: &mut Filling<'a>) -> u64 {
+        if !self.begun {
+            self.until = stock.latest.head();
+        }
         pour(self.parts(stock).into_iter(), self.until, sight, frame)
     }
 
     /// A frame up to this number was accepted; true where it was the last.
     pub fn shown(&mut self, up_to: u64) -> bool {
         self.shown = self.shown.max(up_to);
+        self.begun = true;
         self.is_last(up_to)
     }
 

@@ -101,7 +101,7 @@ impl Core {
     fn snapshot_frame(&mut self, now: Now, id: &ConnectionId) -> Option<(What, String)> {
         let settled = now.mono.since(self.started) >= SETTLED && self.stock.latest.evicted() == 0;
         let viewer = self.viewers.get_mut(id)?;
-        let snapshot = viewer.snapshot.as_ref()?;
+        let snapshot = viewer.snapshot.as_mut()?;
         let mut filling = Filling::new(self.options.form, viewer.frame_bytes_max);
         let up_to = snapshot.fill(&self.stock, &viewer.sight, &mut filling);
         let needless = snapshot.optional || self.options.form == Form::Single;
@@ -118,8 +118,12 @@ impl Core {
             }
         };
         let frame = filling.snapshot(last && known && !snapshot.capped, !last);
-        let parts = filling.len();
-        Some((What::Snapshot { up_to, parts }, frame))
+        let what = What::Snapshot {
+            number: snapshot.number,
+            up_to,
+            parts: filling.len(),
+        };
+        Some((what, frame))
     }
 
     pub(super) fn done(
@@ -205,12 +209,7 @@ impl Core {
         viewer.recover();
         match call.what {
             What::HangUp => self.forget(now, id, Farewell::Expired, effects),
-            What::Snapshot { up_to, .. } => {
-                let ended = viewer.snapshot.as_mut().is_some_and(|s| s.shown(up_to));
-                if ended {
-                    viewer.snapshot = None;
-                }
-            }
+            What::Snapshot { number, up_to, .. } => viewer.told(number, up_to, &self.stock),
             What::Readings { up_to, oldest, .. } => {
                 viewer.window.shown(up_to, &self.stock);
                 if let Some(oldest) = oldest {
@@ -296,8 +295,8 @@ impl Core {
         let Some(viewer) = self.viewers.get_mut(id) else {
             return;
         };
-        let (up_to, parts) = match call.what {
-            What::Readings { up_to, parts, .. } | What::Snapshot { up_to, parts } => (up_to, parts),
+        let parts = match call.what {
+            What::Readings { parts, .. } | What::Snapshot { parts, .. } => parts,
             What::HangUp => return,
         };
         if parts > 1 && viewer.frame_bytes_max > FRAME_BYTES_MIN {
@@ -306,12 +305,9 @@ impl Core {
         }
         self.counts.dropped_failed += parts as u64;
         match call.what {
-            What::Readings { .. } => viewer.window.shown(up_to, &self.stock),
-            _ => {
-                if viewer.snapshot.as_mut().is_some_and(|s| s.shown(up_to)) {
-                    viewer.snapshot = None;
-                }
-            }
+            What::Readings { up_to, .. } => viewer.window.shown(up_to, &self.stock),
+            What::Snapshot { number, up_to, .. } => viewer.told(number, up_to, &self.stock),
+            What::HangUp => {}
         }
     }
 }

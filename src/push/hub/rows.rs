@@ -178,7 +178,8 @@ impl Core {
             devices.extend(more);
         }
         let max = self.options.snapshot_readings_max;
-        let mut snapshot = Snapshot::new(&self.stock, &viewer.sight, devices, max);
+        self.counter += 1;
+        let mut snapshot = Snapshot::new(&self.stock, &viewer.sight, devices, max, self.counter);
         snapshot.optional = !self.listed;
         viewer.snapshot = Some(snapshot);
     }
