@@ -14,6 +14,7 @@ pub mod discovery;
 pub mod error;
 pub mod explain;
 pub mod kinesis;
+pub mod lease_table;
 pub mod provision;
 pub mod screens;
 pub mod setup;
@@ -22,4 +23,4 @@ pub mod timestream;
 
 pub use error::failed;
 pub use explain::{Service, Target, explain};
-pub use setup::{Clients, Endpoints, Secret, Setup, StaticCredentials};
+pub use setup::{Clients, Endpoints, Setup, StaticCredentials};

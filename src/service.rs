@@ -3,7 +3,13 @@
 pub mod broadcaster;
 pub mod clock;
 pub mod entropy;
+pub mod feed;
 pub mod gateway;
+pub mod http;
+pub mod leases;
 pub mod metric;
 pub mod settings;
+pub mod shutdown;
 pub mod tasks;
+pub mod telemetry;
+pub mod worker;

@@ -22,12 +22,18 @@ pub struct Failure {
 impl Failure {
     /// The process could not start, or could not go on.
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self { exit: EXIT_FAILED, sentence: sentence.into() }
+        Self {
+            exit: EXIT_FAILED,
+            sentence: sentence.into(),
+        }
     }
 
     /// Settings are wrong.
     pub fn settings(sentence: impl Into<String>) -> Self {
-        Self { exit: EXIT_SETTINGS, sentence: sentence.into() }
+        Self {
+            exit: EXIT_SETTINGS,
+            sentence: sentence.into(),
+        }
     }
 
     /// The exit code for `main`.

@@ -1,0 +1,468 @@
+//! The keeper: decides what one worker does about leases. Synchronous and deterministic; whoever
+//! drives it tells it the time and what happened, and carries out what it answers.
+
+mod claim;
+mod end;
+mod hold;
+mod observe;
+mod settle;
+mod status;
+mod sync;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::change::{Answer, Author, Change, NewLease};
+use super::item::Item;
+use super::lineage::Shards;
+use super::options::Options;
+use super::row::{Row, Unreadable};
+use super::talk::{DrainReason, Event, Say};
+use crate::model::{
+    ChildShard, EpochMillis, Fault, LeaseCounter, Millis, Shard, ShardId, WorkerId,
+};
+
+pub use status::{LeaseStatus, State, Status};
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time passed: [`Keeper::wake`] has come.
+    Tick,
+    /// The answer to [`Effect::Scan`].
+    Scanned(Result<Vec<Item>, Fault>),
+    /// The answer to [`Effect::List`].
+    Listed(Result<Listed, Fault>),
+    /// The answer to [`Effect::Read`].
+    Read {
+        /// The shard whose row was read.
+        shard: ShardId,
+        /// Its row, if there is one.
+        answer: Result<Option<Item>, Fault>,
+    },
+    /// The answer to [`Effect::Write`]. An error other than throttling leaves the outcome unknown.
+    Wrote {
+        /// The shard whose row was written.
+        shard: ShardId,
+        /// What became of it.
+        answer: Result<Answer, Fault>,
+    },
+    /// The worker reports.
+    Said(Say),
+    /// This process is to stop: drain, checkpoint, release.
+    Shutdown,
+}
+
+/// The stream as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// All shards.
+    pub shards: Vec<Shard>,
+    /// The stream service's clock, asked *after* the shards were listed, so that a shard split in
+    /// between is read from its parent.
+    pub server_time: EpochMillis,
+}
+
+/// Something to do. Each of the first four is answered exactly once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Read the whole table; one at a time.
+    Scan,
+    /// List the stream's shards, then ask its clock; one at a time.
+    List,
+    /// Read one row, consistently; one at a time for each shard.
+    Read(ShardId),
+    /// Write; one at a time for each shard.
+    Write(Change),
+    /// Tell the worker.
+    Tell(Event),
+    /// For metrics and logs.
+    Note(Note),
+    /// Stop with this error: nothing was taken.
+    Refuse(super::Error),
+    /// After [`Input::Shutdown`]: everything is released, or the deadline has passed.
+    Gone,
+}
+
+/// What is worth counting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A lease was taken.
+    Taken {
+        /// The shard.
+        shard: ShardId,
+        /// The ownership that begins.
+        epoch: LeaseCounter,
+        /// `unowned`, `expired` or `handed_over`.
+        how: &'static str,
+    },
+    /// A lease was lost.
+    Lost {
+        /// The shard.
+        shard: ShardId,
+        /// The ownership that ends.
+        epoch: LeaseCounter,
+        /// `taken`, `fenced` or `row_gone`.
+        why: &'static str,
+    },
+    /// A lease was given up on purpose.
+    Released {
+        /// The shard.
+        shard: ShardId,
+        /// `shutdown`, `handoff` or `ended`.
+        why: &'static str,
+    },
+    /// We asked another worker for a lease.
+    Asked {
+        /// The shard.
+        shard: ShardId,
+        /// Whom.
+        from: WorkerId,
+    },
+    /// A handover was not done in time and taken back.
+    Reverted(ShardId),
+    /// Another worker's write came before ours.
+    Conflict(ShardId),
+    /// A row was created for a shard.
+    Created(ShardId),
+    /// The row of an ended shard was deleted.
+    Deleted(ShardId),
+    /// A row that we cannot read; it is left alone.
+    Unreadable(Unreadable),
+}
+
+/// The decisions of one worker about all leases. See [`crate::lease`] for the argument.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    author: Author,
+    options: Options,
+    seen: Table,
+    held: BTreeMap<ShardId, Held>,
+    flights: BTreeMap<ShardId, Flight>,
+    /// Reads under way, by when they were sent.
+    reads: BTreeMap<ShardId, Millis>,
+    receiving: BTreeMap<ShardId, Receiving>,
+    /// Shards that we do not ask for before this time: asking failed.
+    resting: BTreeMap<ShardId, Millis>,
+    wanted: BTreeMap<ShardId, NewLease>,
+    scan: Poll,
+    list: Poll,
+    listing: Option<Listing>,
+    scans: u64,
+    /// A scan has come that nobody acted on yet.
+    fresh: bool,
+    /// The deadline of our shutdown.
+    leaving: Option<Millis>,
+    over: bool,
+    out: Vec<Effect>,
+}
+
+/// Rows as last seen, each with what we noticed about it.
+#[derive(Clone, Debug, Default)]
+struct Table(BTreeMap<ShardId, Seen>);
+
+#[derive(Clone, Debug)]
+struct Seen {
+    row: Row,
+    /// When the row was first seen at all.
+    first: Millis,
+    /// When this counter was first seen: the lease expires a lease duration later.
+    at: Millis,
+    /// Expired, and read again to be sure.
+    expired: bool,
+    /// Since when we could have taken it.
+    free_since: Option<Millis>,
+    /// Nothing is tried with it before this time.
+    again_at: Millis,
+    /// In how many scans in a row it was missing.
+    missed: u8,
+}
+
+/// A lease that is ours.
+#[derive(Clone, Debug)]
+struct Held {
+    epoch: LeaseCounter,
+    /// The row as our last write or consistent read left it.
+    row: Row,
+    /// When our right to it ends on our own clock.
+    fence_at: Millis,
+    renew_at: Millis,
+    /// Nothing is written before this time: the last write was throttled.
+    again_at: Millis,
+    /// When the first write conditional on this counter was sent, if one was.
+    first_sent: Option<Millis>,
+    /// How far the worker got, where the row does not say so yet.
+    reached: Option<crate::model::Checkpoint>,
+    phase: Phase,
+}
+
+/// What is being done with a lease of ours:
+/// `Reading -> Draining -> Drained -> (released, handed over, or Reading anew)`, and
+/// `Reading | Draining -> Ending -> (ended)`. A fence or a loss ends it from anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Reading,
+    Draining {
+        reason: DrainReason,
+        deadline: Millis,
+    },
+    /// Nothing is in flight; the write that gives it up, or grants it anew, is due.
+    Drained,
+    Ending(Ending),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ending {
+    /// A listing must be younger than this to name the children.
+    since: Millis,
+    /// The children, once known.
+    children: Option<Vec<ChildShard>>,
+}
+
+/// A write under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    op: Op,
+    counter: LeaseCounter,
+    owner_after: Option<WorkerId>,
+    sent: Millis,
+    /// When the first write conditional on the same counter was sent.
+    first_sent: Millis,
+    /// Set once the answer was lost: a read sent after this tells the outcome.
+    unsettled: Option<Millis>,
+    read_again_at: Millis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Create,
+    Take(&'static str),
+    Renew,
+    Release,
+    Begin,
+    Finish,
+    Revert,
+    GiveBack,
+    End,
+    Delete,
+}
+
+/// A lease that we asked for.
+#[derive(Clone, Debug)]
+struct Receiving {
+    give_up_at: Millis,
+    poll_at: Millis,
+}
+
+#[derive(Clone, Debug)]
+struct Poll {
+    under_way: Option<Millis>,
+    due_at: Millis,
+}
+
+#[derive(Clone, Debug)]
+struct Listing {
+    shards: Shards,
+    server_time: EpochMillis,
+    /// When it was asked for.
+    sent: Millis,
+}
+
+/// How often a receiver reads the row it waits for; a handover takes a fraction of a second.
+const RECEIVER_POLL: Duration = Duration::from_millis(300);
+
+/// How long after its shutdown deadline the keeper waits for its last writes.
+const LAST_WRITES: Duration = Duration::from_secs(3);
+
+impl Keeper {
+    /// A keeper that knows nothing yet; its first step asks for a scan.
+    #[must_use]
+    pub fn new(author: Author, options: Options, now: Millis) -> Self {
+        let poll = Poll {
+            under_way: None,
+            due_at: now,
+        };
+        Self {
+            author,
+            options,
+            seen: Table::default(),
+            held: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            receiving: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            scan: poll.clone(),
+            list: poll,
+            listing: None,
+            scans: 0,
+            fresh: false,
+            leaving: None,
+            over: false,
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes note of `input` and answers with everything that is to be done now.
+    pub fn step(&mut self, now: Millis, input: Input) -> Vec<Effect> {
+        if self.over {
+            return Vec::new();
+        }
+        // Before anything else: after a pause our rights may have ended long ago.
+        self.fence(now);
+        match input {
+            Input::Tick => {}
+            Input::Scanned(answer) => self.scanned(now, answer),
+            Input::Listed(answer) => self.listed(now, answer),
+            Input::Read { shard, answer } => self.was_read(now, &shard, answer),
+            Input::Wrote { shard, answer } => self.wrote(now, &shard, answer),
+            Input::Said(say) => self.said(now, say),
+            Input::Shutdown => self.leave(now),
+        }
+        self.turn(now);
+        std::mem::take(&mut self.out)
+    }
+
+    /// Everything that time makes due.
+    fn turn(&mut self, now: Millis) {
+        if self.over {
+            return;
+        }
+        self.poll(now);
+        self.bear(now);
+        self.tend(now);
+        self.watch(now);
+        if self.leaving.is_some() {
+            self.clear_out(now);
+        } else if self.scans > 0 {
+            self.create(now);
+            self.claim(now);
+            self.balance(now);
+        }
+    }
+
+    fn poll(&mut self, now: Millis) {
+        if self.leaving.is_some() {
+            return;
+        }
+        if self.scan.under_way.is_none() && self.scan.due_at <= now {
+            self.scan.under_way = Some(now);
+            self.out.push(Effect::Scan);
+        }
+        // The first listing is compared with the first scan.
+        if self.scans > 0 && self.list.under_way.is_none() && self.list.due_at <= now {
+            self.list.under_way = Some(now);
+            self.out.push(Effect::List);
+        }
+    }
+
+    /// The next time at which [`Input::Tick`] would do something.
+    #[must_use]
+    pub fn wake(&self, now: Millis) -> Millis {
+        let mut wake = Millis(u64::MAX);
+        let mut at = |time: Millis| wake = wake.min(time);
+        if self.leaving.is_none() {
+            if self.scan.under_way.is_none() {
+                at(self.scan.due_at);
+            }
+            if self.list.under_way.is_none() && self.scans > 0 {
+                at(self.list.due_at);
+            }
+        }
+        if let Some(deadline) = self.leaving {
+            at(deadline + LAST_WRITES);
+        }
+        for (shard, held) in &self.held {
+            at(held.fence_at);
+            if !self.flights.contains_key(shard) {
+                at(self.tend_at(held));
+            }
+        }
+        for (shard, flight) in &self.flights {
+            if flight.unsettled.is_some() && !self.reads.contains_key(shard) {
+                at(flight.read_again_at);
+            }
+        }
+        for (shard, receiving) in &self.receiving {
+            if !self.reads.contains_key(shard) {
+                at(receiving.poll_at);
+            }
+            at(receiving.give_up_at);
+        }
+        for (shard, seen) in &self.seen.0 {
+            if let Some(time) = self.watch_at(shard, seen, now) {
+                at(time);
+            }
+        }
+        for shard in self.wanted.keys() {
+            if let Some(until) = self.resting.get(shard).filter(|until| **until > now) {
+                at(*until);
+            }
+        }
+        wake
+    }
+
+    fn send(&mut self, now: Millis, op: Op, change: Change, counter: LeaseCounter) {
+        let shard = change.shard.clone();
+        let held = self.held.get_mut(&shard);
+        let first_sent = match held {
+            Some(held) => *held.first_sent.get_or_insert(now),
+            None => now,
+        };
+        let owner_after = match op {
+            Op::Take(_) | Op::Renew | Op::Begin | Op::Revert => Some(self.author.me.clone()),
+            Op::Finish => self
+                .held
+                .get(&shard)
+                .and_then(|held| held.row.owner.clone()),
+            Op::Create | Op::Release | Op::GiveBack | Op::End | Op::Delete => None,
+        };
+        self.flights.insert(
+            shard,
+            Flight {
+                op,
+                counter,
+                owner_after,
+                sent: now,
+                first_sent,
+                unsettled: None,
+                read_again_at: now,
+            },
+        );
+        self.out.push(Effect::Write(change));
+    }
+
+    fn read(&mut self, now: Millis, shard: &ShardId) {
+        if !self.reads.contains_key(shard) {
+            self.reads.insert(shard.clone(), now);
+            self.out.push(Effect::Read(shard.clone()));
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.out.push(Effect::Tell(event));
+    }
+
+    fn note(&mut self, note: Note) {
+        self.out.push(Effect::Note(note));
+    }
+
+    fn refuse(&mut self, error: super::Error) {
+        self.over = true;
+        self.out.push(Effect::Refuse(error));
+    }
+
+    /// Who we are.
+    #[must_use]
+    pub fn me(&self) -> &WorkerId {
+        &self.author.me
+    }
+
+    /// Whether this worker's reader may be at work on a shard at `now`, and under which epoch:
+    /// granted, not drained, not past the fence.
+    #[must_use]
+    pub fn reads_at(&self, shard: &ShardId, now: Millis) -> Option<LeaseCounter> {
+        let held = self.held.get(shard)?;
+        (held.phase != Phase::Drained && now < held.fence_at).then_some(held.epoch)
+    }
+}

@@ -1,0 +1,118 @@
+//! The stream's shards compared with the leases.
+
+use std::time::Duration;
+
+use super::{Effect, Keeper, Listed, Listing};
+use crate::lease::lineage;
+use crate::lease::options::Initial;
+use crate::model::{EpochMillis, Fault, Millis};
+
+/// `LATEST` begins this much before the stream's own clock says "now": its `Date` header counts
+/// whole seconds, and a record may be stamped by another of its hosts.
+const LATEST_SLACK: Duration = Duration::from_secs(2);
+
+/// `ListShards` is not asked for more often than this, whatever asks for it.
+const LIST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Keeper {
+    pub(super) fn listed(&mut self, now: Millis, answer: Result<Listed, Fault>) {
+        let sent = self.list.under_way.take().unwrap_or(now);
+        let Ok(listed) = answer else {
+            self.list.due_at = now + LIST_PAUSE;
+            return;
+        };
+        // A shard that ended while this listing was under way needs a younger one.
+        let waiting = self.list.due_at > sent && self.list.due_at <= now;
+        self.list.due_at = if waiting {
+            now
+        } else {
+            now + self.options.shard_sync_every
+        };
+        let first = self.listing.is_none();
+        let shards = listed.shards.into_iter();
+        self.listing = Some(Listing {
+            shards: shards.map(|shard| (shard.id.clone(), shard)).collect(),
+            server_time: listed.server_time,
+            sent,
+        });
+        if first && !self.belongs() {
+            let known = self.seen.0.keys().next().map(ToString::to_string);
+            self.refuse(crate::lease::Error::ForeignTable {
+                example: known.unwrap_or_default(),
+            });
+            return;
+        }
+        if self.leaving.is_none() {
+            self.compare();
+            self.clean(now);
+        }
+    }
+
+    fn belongs(&self) -> bool {
+        let listing = self.listing.as_ref();
+        listing.is_none_or(|listing| lineage::belongs(&self.seen, &listing.shards))
+    }
+
+    /// Wants a lease for every shard that should have one.
+    fn compare(&mut self) {
+        let Some(from) = self.latest_from() else {
+            return;
+        };
+        let Some(listing) = &self.listing else {
+            return;
+        };
+        let initial = self.options.initial_position;
+        for new in lineage::missing(&listing.shards, &self.seen, initial, from) {
+            self.wanted.entry(new.shard.clone()).or_insert(new);
+        }
+    }
+
+    /// The time that `LATEST` means, by the last listing: a little early repeats, losing nothing.
+    fn latest_from(&self) -> Option<EpochMillis> {
+        let slack = i64::try_from(LATEST_SLACK.as_millis()).unwrap_or(i64::MAX);
+        let listing = self.listing.as_ref()?;
+        Some(EpochMillis(listing.server_time.0.saturating_sub(slack)))
+    }
+
+    /// The time to pin a row to that begins at a sentinel and is not pinned yet, as rows of KCL
+    /// are not; `Err` while it cannot be known.
+    pub(super) fn pin_for(
+        &self,
+        row: &crate::lease::row::Row,
+    ) -> Result<Option<EpochMillis>, Unlisted> {
+        use crate::model::Checkpoint;
+        if row.start_ms.is_some() {
+            return Ok(None);
+        }
+        match (&row.checkpoint, self.options.initial_position) {
+            (Checkpoint::Latest, _) => self.latest_from().map(Some).ok_or(Unlisted),
+            (Checkpoint::AtTimestamp, Initial::AtTimestamp(at)) => Ok(Some(at)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Asks for a listing soon: one younger than a row whose parents are in doubt.
+    pub(super) fn list_soon(&mut self, now: Millis) {
+        let last = self.listing.as_ref().map_or(Millis(0), |last| last.sent);
+        let soon = (last + LIST_PAUSE).max(now);
+        self.list.due_at = self.list.due_at.min(soon);
+    }
+}
+
+/// The stream was not listed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unlisted;
+
+impl Effect {
+    /// The operation's name for metrics, where this is a call.
+    #[must_use]
+    pub fn call(&self) -> Option<&'static str> {
+        match self {
+            Self::Scan => Some("scan"),
+            Self::List => Some("list"),
+            Self::Read(_) => Some("read"),
+            Self::Write(_) => Some("write"),
+            Self::Tell(_) | Self::Note(_) | Self::Refuse(_) | Self::Gone => None,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What an operator may tune about leases.
+
+use std::time::Duration;
+
+use crate::model::EpochMillis;
+
+/// Where a shard begins that has no lease yet and no parent that had one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initial {
+    /// At the oldest record kept.
+    TrimHorizon,
+    /// At what arrives from now on; "now" by Kinesis's clock, stored in the row.
+    Latest,
+    /// At the first record that arrived at or after this time, stored in the row.
+    AtTimestamp(EpochMillis),
+}
+
+/// The keeper's settings. `Default` is what [`crate::lease`] argues for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a lease lives without a heartbeat; equal for all workers of a table. 10 s, as in
+    /// KCL (`failoverTimeMillis`): with less, a slow DynamoDB minute costs leases.
+    pub lease_duration: Duration,
+    /// How much earlier than that a holder stops by itself. It must be at least twice the assumed
+    /// error of clock rates times the lease: 500 ms allow 2.5 % each way, far above any clock's.
+    pub fence_margin: Duration,
+    /// Heartbeat, and checkpoint with it: 3.3 s, so that two may fail before the fence.
+    pub renew_every: Duration,
+    /// How often the table is scanned: 0.8 s, since a released lease is noticed by a scan and is
+    /// to be read again within a second.
+    pub scan_every: Duration,
+    /// How often the stream's shards are listed and compared with the leases: 60 s. The end of a
+    /// shard creates its children's leases by itself; this mends what was deleted or missed.
+    pub shard_sync_every: Duration,
+    /// How long the owner may take to finish what is in flight before it keeps a lease that
+    /// another worker asked for: 10 s.
+    pub handoff_deadline: Duration,
+    /// How long a shutdown waits for what is in flight: 20 s of Kubernetes' usual 30 s of grace.
+    pub drain_deadline: Duration,
+    /// Wait before a failed call is made again: 250 ms, several times within a heartbeat.
+    pub retry_after: Duration,
+    /// How long a free lease beyond our fair share is left to others: 200 ms, little of the second
+    /// in which a dead worker's shards are to be read again.
+    pub spill_after: Duration,
+    /// Where shards without history begin.
+    pub initial_position: Initial,
+    /// The most leases this worker holds; no limit by default (memory is bounded by the byte
+    /// budget, not by the number of shards).
+    pub leases_max: usize,
+    /// Whether rows of ended shards are deleted by KCL's rule (`cleanupLeasesUponShardCompletion`).
+    pub cleanup: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lease_duration: Duration::from_secs(10),
+            fence_margin: Duration::from_millis(500),
+            renew_every: Duration::from_millis(3_300),
+            scan_every: Duration::from_millis(800),
+            shard_sync_every: Duration::from_secs(60),
+            handoff_deadline: Duration::from_secs(10),
+            drain_deadline: Duration::from_secs(20),
+            retry_after: Duration::from_millis(250),
+            spill_after: Duration::from_millis(200),
+            initial_position: Initial::TrimHorizon,
+            leases_max: usize::MAX,
+            cleanup: true,
+        }
+    }
+}
+
+impl Options {
+    /// What is wrong with these settings, each with the rule it breaks.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.lease_duration < self.renew_every * 2 + self.fence_margin {
+            problems.push(format!(
+                "a lease of {:?} leaves no room for two heartbeats of {:?} and a margin of {:?}",
+                self.lease_duration, self.renew_every, self.fence_margin
+            ));
+        }
+        if self.leases_max == 0 {
+            problems.push("a worker that may hold no lease does nothing".to_owned());
+        }
+        for (name, value) in [
+            ("renewing", self.renew_every),
+            ("scanning", self.scan_every),
+            ("shard sync", self.shard_sync_every),
+            ("retrying", self.retry_after),
+        ] {
+            if value.is_zero() {
+                problems.push(format!("{name} without a pause would never end"));
+            }
+        }
+        problems
+    }
+
+    /// How long a heartbeat's right lasts, counted from when it was sent.
+    #[must_use]
+    pub fn right(&self) -> Duration {
+        self.lease_duration.saturating_sub(self.fence_margin)
+    }
+}

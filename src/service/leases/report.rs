@@ -1,0 +1,66 @@
+//! What leasing tells the outside: metrics and logs.
+
+use metrics::{counter, gauge};
+
+use super::{State, Status};
+use crate::lease::keeper::Note;
+use crate::model::WorkerId;
+use crate::service::metric;
+
+/// Sets the gauges from what the keeper believes.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of shards are far below 2^52"
+)]
+pub(super) fn gauges(status: &Status) {
+    let (mut owned, mut unowned, mut ended) = (0_usize, 0_usize, 0_usize);
+    for lease in &status.leases {
+        match lease.state {
+            State::Ended => ended += 1,
+            State::Free => unowned += 1,
+            _ => owned += 1,
+        }
+    }
+    gauge!(metric::LEASES_HELD).set(status.held as f64);
+    gauge!(metric::WORKERS_SEEN).set(status.workers.len() as f64);
+    gauge!(metric::LEASES_KNOWN, "state" => "owned").set(owned as f64);
+    gauge!(metric::LEASES_KNOWN, "state" => "unowned").set(unowned as f64);
+    gauge!(metric::LEASES_KNOWN, "state" => "ended").set(ended as f64);
+}
+
+/// Counts and logs one event.
+pub(super) fn note(me: &WorkerId, note: &Note) {
+    match note {
+        Note::Taken { shard, epoch, how } => {
+            counter!(metric::LEASES_TAKEN, "kind" => *how).increment(1);
+            tracing::info!(worker_id = %me, shard_id = %shard, epoch = epoch.0, how, "lease taken");
+        }
+        Note::Lost { shard, epoch, why } => {
+            counter!(metric::LEASES_LOST, "reason" => *why).increment(1);
+            tracing::warn!(worker_id = %me, shard_id = %shard, epoch = epoch.0, why, "lease lost");
+        }
+        Note::Released { shard, why } => {
+            counter!(metric::LEASES_RELEASED, "reason" => *why).increment(1);
+            tracing::info!(worker_id = %me, shard_id = %shard, why, "lease given up");
+        }
+        Note::Asked { shard, from } => {
+            tracing::info!(worker_id = %me, shard_id = %shard, owner = %from, "asked for a lease");
+        }
+        Note::Reverted(shard) => {
+            tracing::info!(worker_id = %me, shard_id = %shard, "handover taken back, it took too long");
+        }
+        Note::Conflict(shard) => {
+            tracing::debug!(worker_id = %me, shard_id = %shard, "another worker wrote first");
+        }
+        Note::Created(shard) => {
+            counter!(metric::LEASE_CREATED).increment(1);
+            tracing::info!(worker_id = %me, shard_id = %shard, "lease row created");
+        }
+        Note::Deleted(shard) => {
+            tracing::info!(worker_id = %me, shard_id = %shard, "row of an ended shard deleted");
+        }
+        Note::Unreadable(row) => {
+            tracing::warn!(worker_id = %me, row = %row.key, why = %row.why, "row left alone");
+        }
+    }
+}

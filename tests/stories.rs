@@ -1,0 +1,9 @@
+//! Stories: the real processes, over loopback, with the real AWS SDK on the wire. Each starts a
+//! stand of its own, lets something happen to it, and balances the books at the end: every reading
+//! put on the stream is a row or a dead letter.
+
+#[path = "stories/support.rs"]
+mod support;
+
+#[path = "stories/flow.rs"]
+mod flow;
