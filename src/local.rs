@@ -17,6 +17,6 @@ pub mod sqs;
 pub mod stand;
 
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
 pub mod timestream;
 pub mod view;

@@ -337,5 +337,5 @@ fn texts<'a>(texts: impl Iterator<Item = &'a String>) -> AttributeValue {
     AttributeValue::L(texts.cloned().map(AttributeValue::S).collect())
 }
 
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
 mod tests;

@@ -9,12 +9,16 @@ use std::time::Duration;
 use aws_lambda_events::event::apigw::ApiGatewayProxyResponse;
 use axum::Router;
 use axum::http::{StatusCode, Uri};
+use tidewire::aws::Endpoints;
+use tidewire::aws::screens::Management;
+use tidewire::door::Fault;
+use tidewire::door::connections::Screens as _;
+use tidewire::local::apigateway::{Answer, ApiGateway, Options};
+use tidewire::local::fault::{Effect, Switch};
+use tidewire::model::{ConnectionId, Posted};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
-use super::*;
-use crate::local::apigateway::{Answer, ApiGateway, Options};
-use crate::local::fault::{Effect, Switch};
-use crate::local::testing::Running;
+use crate::support::{Running, clients, start};
 
 struct Stand {
     gateway: ApiGateway,
@@ -22,11 +26,10 @@ struct Stand {
     screens: Management,
 }
 
-fn screens(running: &Running, stage: &str) -> Management {
-    let config = aws_sdk_apigatewaymanagement::config::Builder::from(&running.sdk())
-        .endpoint_url(format!("http://{}/{stage}", running.address))
-        .build();
-    Management::new(Client::from_conf(config))
+async fn screens(running: &Running, stage: &str) -> Management {
+    let endpoint = format!("{}/{stage}", running.url);
+    let clients = clients(Endpoints::default()).await;
+    Management::new(clients.management(Some(&endpoint)))
 }
 
 async fn stand() -> Stand {
@@ -37,8 +40,8 @@ async fn stand() -> Stand {
     };
     let gateway = ApiGateway::new(Options::default(), Arc::new(welcome));
     let serving = gateway.clone();
-    let running = Running::start(|listener, shutdown| serving.serve(listener, shutdown)).await;
-    let screens = screens(&running, "local");
+    let running = start(|listener, shutdown| serving.serve(listener, shutdown)).await;
+    let screens = screens(&running, "local").await;
     Stand {
         gateway,
         running,
@@ -49,11 +52,11 @@ async fn stand() -> Stand {
 impl Stand {
     fn viewer(&self) -> (WebSocket<TcpStream>, ConnectionId) {
         let before = self.gateway.connections();
-        let stream = TcpStream::connect(&self.running.address).unwrap();
+        let stream = TcpStream::connect(self.running.address()).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
-        let url = format!("ws://{}/local", self.running.address);
+        let url = format!("ws://{}/local", self.running.address());
         let (socket, _) = tungstenite::client(url, stream).unwrap();
         let after = self.gateway.connections();
         let id = after.iter().find(|id| !before.contains(id)).unwrap();
@@ -93,10 +96,10 @@ async fn each_refusal_is_told_from_the_others_in_one_attempt() {
     let failed = stand.screens.post(&id, "more").await.unwrap_err();
     assert_eq!(failed.fault, Fault::Transient);
     stand.gateway.faults().clear();
-    let elsewhere = screens(&stand.running, "no-such-stage");
+    let elsewhere = screens(&stand.running, "no-such-stage").await;
     let answer = elsewhere.post(&id, "hello").await;
     assert!(matches!(answer, Ok(Posted::Forbidden(_))), "{answer:?}");
-    stand.running.stop().await;
+    drop(stand.running);
     let failed = stand.screens.post(&id, "hello").await.unwrap_err();
     assert_eq!(failed.fault, Fault::Transient, "nobody listens: {failed}");
 }
@@ -107,7 +110,7 @@ async fn bare() -> Running {
         let status = uri.path().split('/').nth(1).and_then(|it| it.parse().ok());
         StatusCode::from_u16(status.unwrap_or(500)).unwrap()
     });
-    Running::start(|listener, shutdown| async move {
+    start(|listener, shutdown| async move {
         axum::serve(listener, app)
             .with_graceful_shutdown(shutdown.cancelled_owned())
             .await
@@ -129,11 +132,11 @@ async fn bare_statuses_are_understood() {
         ("503", Err(Fault::Transient)),
     ];
     for (stage, expected) in cases {
-        let answer = screens(&server, stage).post(&id, "hello").await;
+        let answer = screens(&server, stage).await.post(&id, "hello").await;
         assert_eq!(answer.map_err(|error| error.fault), expected, "{stage}");
     }
     for stage in ["403", "404"] {
-        let answer = screens(&server, stage).post(&id, "hello").await;
+        let answer = screens(&server, stage).await.post(&id, "hello").await;
         assert!(
             matches!(answer, Ok(Posted::Forbidden(_))),
             "{stage}: {answer:?}"
