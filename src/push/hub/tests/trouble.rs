@@ -190,3 +190,33 @@ fn at_the_end_what_is_owed_leaves_at_once() {
     assert_eq!(told(&stand.accept("v")), [pair("a", 2)]);
     assert!(stand.core.is_drained());
 }
+
+#[test]
+fn devices_that_change_faster_than_a_viewer_can_be_told_all_get_their_turn() {
+    for wanted in [
+        Wanted::All,
+        devices(&["d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7"]),
+    ] {
+        let mut stand = Stand::new(Options {
+            frame_bytes_max: 600,
+            ..Options::default()
+        });
+        stand.rows(&[row("v", MINUTES_10, wanted)]);
+        let mut shown = BTreeMap::<String, usize>::new();
+        for at in 1..=81 {
+            let all: Vec<_> = (0..8)
+                .map(|n| reading(&format!("d{n}"), at, u64::try_from(at).unwrap()))
+                .collect();
+            stand.readings(&all);
+            stand.wait(Duration::from_millis(100));
+            for (device, _) in told(&stand.accept("v")) {
+                *shown.entry(device).or_default() += 1;
+            }
+        }
+        assert_eq!(shown.len(), 8, "{shown:?}");
+        assert!(
+            shown.values().all(|times| (26..=28).contains(times)),
+            "{shown:?}"
+        );
+    }
+}
