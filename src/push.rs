@@ -24,6 +24,7 @@ pub mod latest;
 pub mod part;
 pub mod permit;
 pub mod recent;
+pub mod snapshot;
 pub mod spread;
 pub mod viewer;
 pub mod window;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::index::Sight;
-use super::window::{Snapshot, Stock, Window};
+use super::snapshot::Snapshot;
+use super::window::{Stock, Window};
 use super::{Now, Options};
 use crate::model::{Connection, EpochMillis, Millis, StoredTime};
 

@@ -66,11 +66,11 @@ impl Core {
         if viewer.is_expired(now.wall) {
             return Some((call(What::HangUp), Effect::HangUp(id.clone())));
         }
-        if viewer.snapshot.is_some() {
-            if let Some((what, frame)) = self.snapshot_frame(now, id) {
-                let id = id.clone();
-                return Some((call(what), Effect::Post { id, frame }));
-            }
+        if viewer.snapshot.is_some()
+            && let Some((what, frame)) = self.snapshot_frame(now, id)
+        {
+            let id = id.clone();
+            return Some((call(what), Effect::Post { id, frame }));
         }
         let viewer = self.viewers.get_mut(id)?;
         self.counts.dropped_overflow +=

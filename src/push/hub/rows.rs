@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Core, Effect, Now, Place, Viewer};
 use crate::model::{Connection, ConnectionId, DeviceId, Millis, StoredTime};
 use crate::push::index::Sight;
-use crate::push::window::{Snapshot, Window};
+use crate::push::snapshot::Snapshot;
+use crate::push::window::Window;
 use crate::push::{Farewell, age};
 
 /// How far an eventually consistent read may lag: DynamoDB says usually within a second. A list

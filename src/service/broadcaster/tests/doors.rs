@@ -278,7 +278,7 @@ impl QueueReceiver for World {
         let mut state = self.state();
         if state.failing_deletions > 0 {
             state.failing_deletions -= 1;
-            if state.failing_deletions % 2 == 0 {
+            if state.failing_deletions.is_multiple_of(2) {
                 return Err(failed("DeleteMessageBatch"));
             }
             return Ok(receipts.to_vec());
