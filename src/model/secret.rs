@@ -10,8 +10,8 @@ pub struct Secret(String);
 impl Secret {
     /// Wraps the text.
     #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
     }
 
     /// The text itself, for the one call that needs it.

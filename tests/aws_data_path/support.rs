@@ -8,7 +8,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use tidewire::aws::{Clients, Endpoints, Secret, Setup, StaticCredentials};
+use tidewire::aws::{Clients, Endpoints, Setup, StaticCredentials};
+use tidewire::model::Secret;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ pub(crate) async fn clients(endpoints: Endpoints) -> Clients {
         endpoints,
         credentials: Some(StaticCredentials {
             access_key_id: "local".to_owned(),
-            secret_access_key: Secret::new("local"),
+            secret_access_key: Secret::new("local".to_owned()),
             session_token: None,
         }),
     };
