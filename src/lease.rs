@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod classify;
+pub mod invariant;
 pub mod item;
 pub mod keeper;
 pub mod lineage;
