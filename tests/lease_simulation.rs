@@ -50,22 +50,39 @@ fn fails(schedule: &Schedule, why: &str) -> ! {
 
 #[test]
 fn every_world_keeps_the_invariants_and_recovers() {
-    let seeds = match variable("TIDEWIRE_SIMULATION_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..variable("TIDEWIRE_SIMULATION_SEEDS").unwrap_or(SEEDS),
+    let one = variable("TIDEWIRE_SIMULATION_SEED");
+    let (first, count) = match one {
+        Some(seed) => (seed, 1),
+        None => (0, variable("TIDEWIRE_SIMULATION_SEEDS").unwrap_or(SEEDS)),
     };
-    let one = seeds.clone().count() == 1;
+    let threads = u64::try_from(std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = threads.unwrap_or(1).min(count);
     let mut seen = Sometimes::default();
-    for seed in seeds {
-        let schedule = Schedule::of(seed);
-        match world::run(&schedule, false) {
-            Ok((sometimes, _)) => seen.add(&sometimes),
-            Err(why) => fails(&schedule, &why),
+    let runs = |lane: u64| {
+        let mut seen = Sometimes::default();
+        for seed in (first + lane..first + count).step_by(usize::try_from(threads).unwrap()) {
+            let schedule = Schedule::of(seed);
+            match world::run(&schedule, false) {
+                Ok((sometimes, _)) => seen.add(&sometimes),
+                Err(why) => fails(&schedule, &why),
+            }
         }
-    }
-    eprintln!("seen: {seen:?}");
+        seen
+    };
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..threads)
+            .map(|lane| scope.spawn(move || runs(lane)))
+            .collect();
+        for lane in lanes {
+            match lane.join() {
+                Ok(theirs) => seen.add(&theirs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    println!("{seen:?}");
     assert!(
-        one || seen.all_seen(),
+        one.is_some() || seen.all_seen(),
         "something never happened, so nothing is proved: {seen:#?}"
     );
 }
