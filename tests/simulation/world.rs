@@ -309,7 +309,8 @@ impl Sim {
             let failed = failure(&call, model::Fault::Transient);
             self.push(timeout, Happening::To(id, What::Deliver(failed)));
             let at = if straggles {
-                self.now + self.dice.between(2_500, 15_000)
+                // What still travels when the storm ends comes to rest then.
+                (self.now + self.dice.between(2_500, 15_000)).min(STORM_MS)
             } else {
                 there
             };
@@ -424,7 +425,9 @@ impl Sim {
         epoch: LeaseCounter,
     ) -> Result<(), String> {
         let index = self.stream.index(shard);
-        let some = self.dice.between(0, 4);
+        // In the calm what the storm held up is read fast.
+        let most = if self.now < STORM_MS { 4 } else { 30 };
+        let some = self.dice.between(0, most);
         let len = self.stream.shards[index].len;
         let open = self.stream.shards[index].open;
         let Some(reader) = self.reader(id, shard, epoch) else {
