@@ -9,6 +9,7 @@ mod faults;
 #[path = "simulation/stream.rs"]
 mod stream;
 #[path = "simulation/table.rs"]
+#[expect(dead_code, reason = "only the rows are needed here, not the door")]
 mod table;
 #[path = "simulation/world.rs"]
 mod world;

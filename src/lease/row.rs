@@ -231,3 +231,6 @@ pub fn why_not(key: &str, item: &Item) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

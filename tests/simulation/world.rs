@@ -1,14 +1,20 @@
 //! The world: an event heap over real keepers, an in-memory table, a stream, and bad luck.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "network.rs"]
+mod network;
+#[path = "reading.rs"]
+mod reading;
+#[path = "weather.rs"]
+mod weather;
+
+use std::collections::BTreeMap;
 
 use tidewire::lease::keeper::Effect;
-use tidewire::lease::talk::{Event, Say};
-use tidewire::lease::{Answer, Author, Change, Input, Keeper, Options};
-use tidewire::model::{self, LeaseCounter, Millis, ShardId, WorkerId};
+use tidewire::lease::{Author, Change, Input, Keeper, Options};
+use tidewire::model::{LeaseCounter, Millis, ShardId, WorkerId};
 
 use super::check::{Checks, Sometimes};
-use super::faults::{Dice, Fault, STORM_MS, Schedule};
+use super::faults::{Dice, STORM_MS, Schedule};
 use super::stream::World as Stream;
 use super::table::Store;
 
@@ -16,8 +22,6 @@ use super::table::Store;
 pub(crate) const CALM_MS: u64 = 75_000;
 /// Records are put until so long after the storm.
 const PRODUCE_AFTER_MS: u64 = 25_000;
-/// A call's caller gives up after this, as the service does.
-const CALL_TIMEOUT_MS: u64 = 2_000;
 
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -291,287 +295,5 @@ impl Sim {
             }
         }
         Ok(())
-    }
-
-    fn call(&mut self, id: usize, call: Call) {
-        let there = self.now + self.dice.between(2, 40);
-        let (lost, unanswered, late, until) = self.weather.network;
-        let stormy = self.now < until;
-        let write = matches!(call, Call::Write(..));
-        let timeout = self.now + CALL_TIMEOUT_MS;
-        if stormy && self.dice.chance(lost) {
-            let failed = failure(&call, model::Fault::Transient);
-            return self.push(timeout, Happening::To(id, What::Deliver(failed)));
-        }
-        let silent = stormy && self.dice.chance(unanswered);
-        let straggles = stormy && write && self.dice.chance(late);
-        if silent || straggles {
-            let failed = failure(&call, model::Fault::Transient);
-            self.push(timeout, Happening::To(id, What::Deliver(failed)));
-            let at = if straggles {
-                // What still travels when the storm ends comes to rest then.
-                (self.now + self.dice.between(2_500, 15_000)).min(STORM_MS)
-            } else {
-                there
-            };
-            return self.push(at, Happening::Arrive(id, call, false));
-        }
-        self.push(there, Happening::Arrive(id, call, true));
-    }
-
-    fn arrive(&mut self, id: usize, call: Call, answered: bool) -> Result<(), String> {
-        let back = self.now + self.dice.between(2, 40);
-        let (throttled, until) = self.weather.throttle;
-        let listing = matches!(call, Call::List);
-        let refusal = if self.now < self.weather.outage_until && !listing {
-            Some(model::Fault::Transient)
-        } else if self.now < until && self.dice.chance(throttled) {
-            Some(model::Fault::Throttled)
-        } else {
-            None
-        };
-        let input = match (refusal, call) {
-            (Some(fault), call) => failure(&call, fault),
-            (None, Call::Scan) => {
-                let (dice, store, now) = (&mut self.dice, &self.store, self.now);
-                let lag = || {
-                    if dice.chance(100) {
-                        dice.between(0, 1_500)
-                    } else {
-                        0
-                    }
-                };
-                Input::Scanned(Ok(store.stale_scan(now, lag)))
-            }
-            (None, Call::List) => Input::Listed(Ok(self.stream.listed(self.now))),
-            (None, Call::Read(shard)) => Input::Read {
-                answer: Ok(self.store.read(&shard).cloned()),
-                shard,
-            },
-            (None, Call::Write(writer, change)) => {
-                let answer = self.write(&writer, &change)?;
-                Input::Wrote {
-                    shard: change.shard,
-                    answer: Ok(answer),
-                }
-            }
-        };
-        if answered {
-            self.push(back, Happening::To(id, What::Deliver(input)));
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, writer: &WorkerId, change: &Change) -> Result<Answer, String> {
-        let before = self.store.read(&change.shard).cloned();
-        let answer = self.store.change(self.now, change);
-        match &answer {
-            Answer::Applied(after) => {
-                self.checks
-                    .written(writer, before.as_ref(), after.as_ref(), &self.stream)?;
-            }
-            Answer::Refused(_) => self.checks.sometimes.conflicts += 1,
-        }
-        Ok(answer)
-    }
-
-    /// What the keeper says reaches the reading side at once.
-    fn told(&mut self, id: usize, event: Event) -> Result<(), String> {
-        match event {
-            Event::Granted {
-                shard,
-                epoch,
-                start,
-            } => {
-                let index = self.stream.index(&shard);
-                let pos = Stream::skipped(index, &start);
-                self.checks.granted(&self.stream, index, pos)?;
-                let process = self.processes.get_mut(&id).unwrap();
-                let reader = Reader {
-                    epoch,
-                    pos,
-                    draining: false,
-                };
-                process.readers.insert(shard.clone(), reader);
-                let at = self.now + self.dice.between(1, 100);
-                self.push(at, Happening::To(id, What::Read(shard, epoch)));
-            }
-            Event::Drain { shard, epoch, .. } => {
-                let longest = self.weather.slow_drain_ms;
-                let at = self.now + self.dice.between(1, longest);
-                if let Some(reader) = self.reader(id, &shard, epoch) {
-                    reader.draining = true;
-                }
-                self.push(at, Happening::To(id, What::Drained(shard, epoch)));
-            }
-            Event::Revoked { shard, epoch } => {
-                if self.reader(id, &shard, epoch).is_some() {
-                    self.processes.get_mut(&id).unwrap().readers.remove(&shard);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn reader(&mut self, id: usize, shard: &ShardId, epoch: LeaseCounter) -> Option<&mut Reader> {
-        let reader = self.processes.get_mut(&id)?.readers.get_mut(shard)?;
-        (reader.epoch == epoch).then_some(reader)
-    }
-
-    fn reader_turn(
-        &mut self,
-        id: usize,
-        shard: &ShardId,
-        epoch: LeaseCounter,
-    ) -> Result<(), String> {
-        let index = self.stream.index(shard);
-        // In the calm what the storm held up is read fast.
-        let most = if self.now < STORM_MS { 4 } else { 30 };
-        let some = self.dice.between(0, most);
-        let len = self.stream.shards[index].len;
-        let open = self.stream.shards[index].open;
-        let Some(reader) = self.reader(id, shard, epoch) else {
-            return Ok(());
-        };
-        if reader.draining {
-            return Ok(());
-        }
-        let before = reader.pos;
-        reader.pos = (reader.pos + some).min(len);
-        let pos = reader.pos;
-        self.checks.delivered(&mut self.stream, index, pos)?;
-        if !open && pos == len {
-            self.processes.get_mut(&id).unwrap().readers.remove(shard);
-            let named = self.schedule.children_named;
-            let say = Say::Ended {
-                shard: shard.clone(),
-                epoch,
-                children: if named {
-                    self.stream.children(index)
-                } else {
-                    Vec::new()
-                },
-            };
-            return self.step(id, Input::Said(say));
-        }
-        let at = self.now + self.dice.between(100, 900);
-        self.push(at, Happening::To(id, What::Read(shard.clone(), epoch)));
-        match Stream::checkpoint(index, pos) {
-            Some(checkpoint) if pos > before => {
-                let shard = shard.clone();
-                let say = Say::Checkpoint {
-                    shard,
-                    epoch,
-                    checkpoint,
-                };
-                self.step(id, Input::Said(say))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn drained(&mut self, id: usize, shard: &ShardId, epoch: LeaseCounter) -> Result<(), String> {
-        let index = self.stream.index(shard);
-        let Some(reader) = self.reader(id, shard, epoch) else {
-            return Ok(());
-        };
-        let pos = reader.pos;
-        self.processes.get_mut(&id).unwrap().readers.remove(shard);
-        let say = Say::Drained {
-            shard: shard.clone(),
-            epoch,
-            checkpoint: Stream::checkpoint(index, pos),
-        };
-        self.step(id, Input::Said(say))
-    }
-
-    fn fault(&mut self, fault: &Fault) -> Result<(), String> {
-        let now = self.now;
-        let ids = |slot: usize, sim: &Self| {
-            let of = sim
-                .processes
-                .iter()
-                .filter(|(_, process)| process.slot == slot);
-            of.map(|(id, _)| *id).collect::<BTreeSet<_>>()
-        };
-        match fault {
-            Fault::Crash { worker } => {
-                for id in ids(*worker, self) {
-                    self.processes.remove(&id);
-                    self.checks.sometimes.crashes += 1;
-                }
-            }
-            Fault::Start { worker } => {
-                if ids(*worker, self).is_empty() {
-                    self.start(*worker);
-                }
-            }
-            Fault::Pause { worker, ms } => {
-                for id in ids(*worker, self) {
-                    self.processes.get_mut(&id).unwrap().paused_until = (now + ms).min(STORM_MS);
-                }
-            }
-            Fault::Stop { worker } => {
-                for id in ids(*worker, self) {
-                    self.push(now, Happening::To(id, What::Deliver(Input::Shutdown)));
-                }
-            }
-            Fault::Outage { ms } => self.weather.outage_until = now + ms,
-            Fault::Throttle { per_mille, ms } => self.weather.throttle = (*per_mille, now + ms),
-            Fault::Network {
-                lost,
-                unanswered,
-                late,
-                ms,
-            } => {
-                self.weather.network = (*lost, *unanswered, *late, now + ms);
-            }
-            Fault::Split { shard } => self.stream.split(*shard),
-            Fault::Merge { shard } => self.stream.merge(*shard),
-            Fault::SlowDrains { ms } => self.weather.slow_drain_ms = *ms,
-            Fault::DeleteRow { shard } => {
-                let index = shard % self.stream.shards.len();
-                let shard = self.stream.shards[index].id.clone();
-                if self.store.read(&shard).is_some() {
-                    self.store.delete_by_hand(now, &shard);
-                    self.checks.deleted_by_hand(now, &shard);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The storm is over: what was lost stays lost, nothing more goes wrong.
-    fn heal(&mut self) {
-        self.weather = Weather {
-            slow_drain_ms: 300,
-            ..Weather::default()
-        };
-        for process in self.processes.values_mut() {
-            process.paused_until = process.paused_until.min(self.now);
-        }
-        for id in self.processes.keys().copied().collect::<Vec<_>>() {
-            let at = self.now + 1;
-            self.processes.get_mut(&id).unwrap().wake_at = at;
-            self.push(at, Happening::To(id, What::Wake));
-        }
-        if self.processes.is_empty() {
-            self.start(0);
-        }
-    }
-}
-
-fn failure(call: &Call, fault: model::Fault) -> Input {
-    match call {
-        Call::Scan => Input::Scanned(Err(fault)),
-        Call::List => Input::Listed(Err(fault)),
-        Call::Read(shard) => Input::Read {
-            shard: shard.clone(),
-            answer: Err(fault),
-        },
-        Call::Write(_, change) => Input::Wrote {
-            shard: change.shard.clone(),
-            answer: Err(fault),
-        },
     }
 }
