@@ -8,6 +8,7 @@
 //! the first discovery of Timestream's endpoint ([`discovery`]) and waiting for a resource that was
 //! just created ([`provision`]).
 
+pub mod connections;
 pub mod dead_letters;
 pub mod discovery;
 pub mod error;
@@ -15,10 +16,11 @@ pub mod explain;
 pub mod kinesis;
 pub mod lease_table;
 pub mod provision;
+pub mod screens;
 pub mod setup;
 pub mod sqs;
 pub mod timestream;
 
 pub use error::failed;
 pub use explain::{Service, Target, explain};
-pub use setup::{Clients, Endpoints, Secret, Setup, StaticCredentials};
+pub use setup::{Clients, Endpoints, Setup, StaticCredentials};

@@ -1,5 +1,74 @@
 //! Floor 5: the command line.
 
+pub mod broadcaster;
 pub mod failure;
+pub mod feed;
 pub mod gateway;
 pub mod health;
+#[cfg(feature = "local")]
+pub mod local;
+pub mod options;
+pub mod parts;
+pub mod process;
+pub mod worker;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::service::settings::Settings;
+use failure::Failure;
+
+/// Live sensor data from a Kinesis stream into Timestream and onto people's screens, losing
+/// nothing.
+///
+/// Try it on this machine, with all of AWS embedded:  tidewire local
+#[derive(Debug, Parser)]
+#[command(name = "tidewire", version, max_term_width = 100)]
+pub struct Cli {
+    /// The settings, a TOML file (docs/configuration.md); each key is also a variable
+    /// TIDEWIRE_SECTION__KEY, which wins
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lease shards, read them, write readings to Timestream and SQS
+    Worker,
+    /// Push live readings from SQS to the viewers of the WebSocket API
+    Broadcaster,
+    /// Serve the WebSocket API's routes as a Lambda function
+    Gateway,
+    /// Run all of it on this machine, AWS embedded, with simulated devices and a live page
+    #[cfg(feature = "local")]
+    Local(local::Args),
+    /// Put readings on the stream, one JSON object a line
+    Feed(feed::Args),
+    /// Ask a running worker or broadcaster whether it is well (for container checks)
+    Health(health::Health),
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// Why it failed, for a person, with the exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let config = cli.config.as_deref();
+    match cli.command {
+        Command::Worker => process::worker(&load(config)?),
+        Command::Broadcaster => process::broadcaster(&load(config)?),
+        Command::Gateway => process::gateway(&load(config)?),
+        #[cfg(feature = "local")]
+        Command::Local(args) => local::run(&args),
+        Command::Feed(args) => process::feed(&args, config),
+        Command::Health(health) => process::health(&health, &load(config)?),
+    }
+}
+
+fn load(config: Option<&Path>) -> Result<Settings, Failure> {
+    Ok(Settings::load_from_process(config)?)
+}

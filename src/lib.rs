@@ -14,6 +14,7 @@
 
 pub mod aws;
 pub mod cli;
+pub mod decode;
 pub mod door;
 pub mod lease;
 pub mod model;

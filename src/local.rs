@@ -2,15 +2,21 @@
 
 pub mod apigateway;
 pub mod card;
+pub mod config;
 pub mod devices;
 pub mod dynamodb;
 pub mod fault;
 pub mod front;
 pub mod kinesis;
+pub mod page;
 pub mod place;
 pub mod ports;
+pub mod servers;
+pub mod speaking;
 pub mod sqs;
+pub mod stand;
 
 #[cfg(test)]
 mod testing;
 pub mod timestream;
+pub mod view;

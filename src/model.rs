@@ -8,6 +8,7 @@ pub mod id;
 pub mod message;
 pub mod position;
 pub mod reading;
+pub mod secret;
 pub mod shard;
 pub mod time;
 
@@ -18,5 +19,6 @@ pub use fault::Fault;
 pub use id::{ConnectionId, DeviceId, LeaseCounter, PartitionKey, ShardId, StreamName, WorkerId};
 pub use position::{Checkpoint, Position, SequenceNumber};
 pub use reading::{Reading, Value};
+pub use secret::Secret;
 pub use shard::{ChildShard, Record, Shard, Start};
 pub use time::{EpochMillis, EpochNanos, Millis};

@@ -1,1 +1,251 @@
-//! Floor 1.
+//! Floor 1: from records read to records done.
+//!
+//! [`Pipeline::step`] takes one [`Input`] and answers with [`Effect`]s; a service carries those
+//! out and comes back with what happened. The way of a record:
+//!
+//! ```text
+//!  Ready -> [budget] -> Read -> Page -> one unit per reading and sink
+//!                                         |            |
+//!                              [lane: time series]  [lane: each queue]  -> Write / Send -> Answered
+//!                                         |            |
+//!                                  acknowledged, skipped, or [letters] -> File -> Answered
+//!                                         |
+//!                     [progress]: all units of a record closed, and of all before it
+//!                                         -> Say(Checkpoint)
+//! ```
+//!
+//! What it holds, each by a test: a checkpoint never passes a record that is not done (L9);
+//! per sink, read = acknowledged + dead-lettered + skipped + abandoned + in flight (D1); bytes
+//! stay within one budget (B1); per shard a sink sees stream order, and two readings of one row
+//! are never under way together (P3).
+
+mod books;
+mod budget;
+mod core;
+pub mod feeding;
+mod intake;
+mod lane;
+mod letters;
+pub mod message;
+mod progress;
+mod unit;
+
+pub use books::{Book, Books, RecordBook, Rule};
+pub use core::{Pipeline, Shard};
+pub use lane::LaneStatus;
+pub use unit::{FlightId, Prepared, PreparedRecord, Slot};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::lease::talk::Say;
+use crate::model::{
+    ChildShard, DeadLetter, LeaseCounter, RejectionKind, ShardId, Stage, Start, StreamName,
+};
+
+/// How the pipeline behaves. Times are upper bounds on waiting for company, never on work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The stream, for dead letters.
+    pub stream: StreamName,
+    /// Whether there is a time-series sink at all.
+    pub has_store: bool,
+    /// What the time-series sink is called in dead letters and metrics.
+    pub store: Stage,
+    /// Readings in a request to the store (Timestream: 100).
+    pub store_batch_max: usize,
+    /// How long a reading waits for others before its request is sent.
+    pub store_window: Duration,
+    /// Requests to the store under way at once, each of other shards.
+    pub store_requests_max: usize,
+    /// How many queues there are; every one gets every reading.
+    pub queues: usize,
+    /// What a queue's messages look like.
+    pub queue_format: message::Format,
+    /// How long a reading waits for others before its message is sent.
+    pub queue_window: Duration,
+    /// Requests to one queue under way at once, each of other shards.
+    pub queue_requests_max: usize,
+    /// A message's size at most. SQS bills each 64 KB of a request, so larger saves nothing.
+    pub message_bytes_max: usize,
+    /// Bytes read and not yet done, all shards together (invariant B1).
+    pub budget_bytes: u64,
+    /// Reads under way at once; the budget is overshot by at most one answer for each.
+    pub reads_max: usize,
+    /// Records asked for in one read at most (Kinesis: 10,000).
+    pub records_max: u32,
+}
+
+impl Options {
+    /// The defaults for a stream and a number of queues.
+    #[must_use]
+    pub fn new(stream: StreamName, queues: usize) -> Self {
+        Self {
+            stream,
+            has_store: true,
+            store: Stage::Timestream,
+            store_batch_max: 100,
+            store_window: Duration::from_millis(500),
+            store_requests_max: 16,
+            queues,
+            queue_format: message::Format::Packed,
+            queue_window: Duration::from_millis(100),
+            queue_requests_max: 8,
+            message_bytes_max: 62 * 1024,
+            budget_bytes: 32 * 1024 * 1024,
+            reads_max: 8,
+            records_max: 10_000,
+        }
+    }
+}
+
+/// A sink: the store is the first, the queues follow in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SinkId(pub usize);
+
+impl SinkId {
+    /// The time-series store.
+    pub const STORE: Self = Self(0);
+
+    /// The sink of a queue by its place in the list.
+    #[must_use]
+    pub fn queue(index: usize) -> Self {
+        Self(index + 1)
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The shard is ours.
+    Granted {
+        /// The shard.
+        shard: ShardId,
+        /// The ownership.
+        epoch: LeaseCounter,
+        /// Where to begin.
+        start: Start,
+    },
+    /// Read no more of it and finish.
+    Drain {
+        /// The shard.
+        shard: ShardId,
+        /// The ownership.
+        epoch: LeaseCounter,
+    },
+    /// The shard is not ours any more.
+    Revoked {
+        /// The shard.
+        shard: ShardId,
+        /// The ownership.
+        epoch: LeaseCounter,
+    },
+    /// Nobody grants shards any more: drain all.
+    Closed,
+    /// A reader would read.
+    Ready(Slot),
+    /// A reader has read.
+    Page {
+        /// Whose.
+        slot: Slot,
+        /// What.
+        page: PreparedPage,
+    },
+    /// A read failed; the reader will be ready again.
+    NoPage(Slot),
+    /// A request has its final answer.
+    Answered {
+        /// Which.
+        flight: FlightId,
+        /// What it is.
+        answer: Answer,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// One answer of the stream, decoded.
+#[derive(Clone, Debug, Default)]
+pub struct PreparedPage {
+    /// Its records, in order.
+    pub records: Vec<PreparedRecord>,
+    /// Set where the shard is closed and this was the last of it.
+    pub ended: Option<Vec<ChildShard>>,
+    /// How far behind the tip it is, milliseconds.
+    pub behind_ms: u64,
+}
+
+/// The final answer to a request; failures that pass are repeated before it comes to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Taken, but for these.
+    Taken(Vec<Refusal>),
+    /// Refused as a whole, nothing taken: smaller parts may be right.
+    Rejected(String),
+}
+
+/// One item of a request that was refused for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its place in the request.
+    pub index: usize,
+    /// What kind of refusal.
+    pub kind: RejectionKind,
+    /// The sink's words.
+    pub reason: String,
+}
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Start a reader.
+    StartReading {
+        /// Its name from now on.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// The ownership.
+        epoch: LeaseCounter,
+        /// Where to begin.
+        start: Start,
+    },
+    /// A ready reader may read this many records.
+    Read {
+        /// Whose.
+        slot: Slot,
+        /// How many at most.
+        limit: u32,
+    },
+    /// End a reader; a page it still brings is ignored.
+    StopReading(Slot),
+    /// Write these to the store; all their rows differ.
+    Write {
+        /// Names the request.
+        flight: FlightId,
+        /// What to write.
+        batch: Vec<Arc<Prepared>>,
+    },
+    /// Send these to a queue: packed in one message, or each as its own.
+    Send {
+        /// Names the request.
+        flight: FlightId,
+        /// Which queue.
+        queue: usize,
+        /// What to send.
+        batch: Vec<Arc<Prepared>>,
+    },
+    /// File these dead letters.
+    File {
+        /// Names the request.
+        flight: FlightId,
+        /// What to file.
+        letters: Vec<DeadLetter>,
+    },
+    /// Nobody waits for this request any more: repeat it no further.
+    Cancel(FlightId),
+    /// Tell the keeper of leases.
+    Say(Say),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! Floor 4: services. Each waits for one thing, asks floor 1 what it means, and carries that out.
 
+pub mod broadcaster;
 pub mod clock;
 pub mod entropy;
+pub mod feed;
 pub mod gateway;
 pub mod http;
 pub mod leases;
@@ -10,3 +12,4 @@ pub mod settings;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
+pub mod worker;

@@ -106,10 +106,15 @@ const NOWHERE: &[(&str, &str)] = &[
     ("#[allow", "use #[expect] with a reason"),
     ("#![allow", "use #[expect] with a reason"),
     ("unbounded_channel", "every queue has a bound"),
-    ("tokio::spawn(", "tasks are started by service::tasks"),
     ("anyhow", "errors have types"),
     ("todo!", "no stubs"),
     ("unimplemented!", "no stubs"),
+];
+
+/// Text that may stand in tests only.
+const IN_TESTS_ONLY: &[(&str, &str)] = &[
+    (".unwrap()", "say with expect why it cannot fail"),
+    ("tokio::spawn(", "tasks are started by service::tasks"),
 ];
 
 fn nothing_forbidden(source: &Source) -> Vec<String> {
@@ -119,8 +124,10 @@ fn nothing_forbidden(source: &Source) -> Vec<String> {
     let mut offences: Vec<String> = found
         .map(|(text, remedy)| format!("has `{text}`: {remedy}"))
         .collect();
-    if source.is_product() && source.product_code().contains(".unwrap()") {
-        offences.push("has `.unwrap()`: say with expect why it cannot fail".to_owned());
+    if source.is_product() {
+        let code = source.product_code();
+        let found = IN_TESTS_ONLY.iter().filter(|(text, _)| code.contains(text));
+        offences.extend(found.map(|(text, remedy)| format!("has `{text}`: {remedy}")));
     }
     offences
 }
@@ -175,7 +182,16 @@ fn sources() -> Vec<Source> {
         let path = path.strip_prefix(root()).expect("it is below the root");
         Source::new(&path.to_string_lossy(), &text)
     };
-    paths.into_iter().map(read).collect()
+    let mut sources: Vec<Source> = paths.into_iter().map(read).collect();
+    // Modules below a module for tests are for tests, too.
+    let roots: Vec<String> = sources.iter().flat_map(Source::modules_for_tests).collect();
+    for source in &mut sources {
+        source.for_tests = roots.iter().any(|root| {
+            let below = format!("{}/", root.trim_end_matches(".rs"));
+            source.path == *root || source.path.starts_with(&below)
+        });
+    }
+    sources
 }
 
 fn hold(rule: fn(&Source) -> Vec<String>) {

@@ -125,7 +125,7 @@ fn a_full_file_is_read() {
 
     let worker = settings.worker().unwrap();
     assert_eq!(worker.stream, "telemetry");
-    assert_eq!(worker.timestream.unwrap().database, "iot");
+    assert_eq!(worker.timestream.database, "iot");
     let broadcaster = settings.broadcaster(|_| None).unwrap();
     assert_eq!(broadcaster.queue_url, settings.queue.urls[0]);
     assert_eq!(settings.gateway().unwrap().connections_table, "connections");
@@ -138,7 +138,7 @@ fn a_variable_wins_over_the_file_and_an_empty_one_does_not() {
         ("TIDEWIRE_SOURCE__STREAM", "other"),
         ("TIDEWIRE_SOURCE__BATCH_SIZE", "17"),
         ("TIDEWIRE_DECODE__DIMENSIONS", "a, b"),
-        ("TIDEWIRE_DECODE__TYPES", "x=int, y=bool"),
+        ("TIDEWIRE_DECODE__TYPES", "x=int, y=string"),
         ("TIDEWIRE_LEASE__CREATE", "true"),
         ("TIDEWIRE_TIMESTREAM__TABLE", ""),
         ("TIDEWIRE_PORT_9090_TCP", "tcp://10.0.0.1:9090"),
@@ -147,7 +147,7 @@ fn a_variable_wins_over_the_file_and_an_empty_one_does_not() {
     assert_eq!(settings.source.stream.as_deref(), Some("other"));
     assert_eq!(settings.source.batch_size, 17);
     assert_eq!(settings.decode.dimensions, ["a", "b"]);
-    assert_eq!(settings.decode.types["y"], FieldType::Bool);
+    assert_eq!(settings.decode.types["y"], FieldType::Text);
     assert!(settings.lease.create);
     assert_eq!(settings.timestream.table.as_deref(), Some("readings"));
 }
@@ -263,7 +263,7 @@ fn each_subcommand_says_all_it_lacks() {
     for needed in [
         "`source.stream`",
         "`dead_letter.queue_url`",
-        "no sink",
+        "`timestream.table`",
         "TIDEWIRE_SOURCE__STREAM",
     ] {
         assert!(worker.contains(needed), "{needed} in {worker}");

@@ -2,8 +2,12 @@
 //! stand of its own, lets something happen to it, and balances the books at the end: every reading
 //! put on the stream is a row or a dead letter.
 
+#[path = "stories/http.rs"]
+mod http;
 #[path = "stories/support.rs"]
 mod support;
+#[path = "stories/viewer.rs"]
+mod viewer;
 
 #[path = "stories/flow.rs"]
 mod flow;

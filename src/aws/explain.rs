@@ -35,11 +35,11 @@ impl Service {
     #[must_use]
     pub fn endpoint_setting(self) -> &'static str {
         match self {
-            Self::Kinesis => "aws.endpoints.kinesis",
-            Self::Dynamodb => "aws.endpoints.dynamodb",
-            Self::Sqs => "aws.endpoints.sqs",
-            Self::Timestream => "aws.endpoints.timestream",
-            Self::Management => "aws.endpoints.management",
+            Self::Kinesis => "aws.endpoint_kinesis",
+            Self::Dynamodb => "aws.endpoint_dynamodb",
+            Self::Sqs => "aws.endpoint_sqs",
+            Self::Timestream => "aws.endpoint_timestream",
+            Self::Management => "aws.endpoint_management",
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
     fn an_unreachable_endpoint_names_its_url_and_setting() {
         let text = explained("cannot be reached: refused", Some("http://127.0.0.1:4567"));
         assert!(text.contains("http://127.0.0.1:4567"), "{text}");
-        assert!(text.contains("aws.endpoints.kinesis"), "{text}");
+        assert!(text.contains("aws.endpoint_kinesis"), "{text}");
         assert!(text.contains("AWS_ENDPOINT_URL_KINESIS"), "{text}");
         assert!(explained("no answer in time", None).contains("region"));
     }

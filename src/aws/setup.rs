@@ -1,6 +1,5 @@
 //! The one place that makes AWS clients: versions, credentials, endpoints, timeouts.
 
-use std::fmt;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -14,6 +13,7 @@ use aws_smithy_http_client::{Builder, ConnectorBuilder, tls};
 use super::discovery::{self, Discovery};
 use super::explain::Service;
 use crate::door::fault::CallFailed;
+use crate::model::Secret;
 
 /// How long a connection may take to open, for every service: four round trips to a far region.
 /// One value for all of them, and no read timeout beside it (the attempt's covers it), because the
@@ -77,30 +77,6 @@ impl Endpoints {
             Service::Timestream => self.timestream.as_deref(),
             Service::Management => self.management.as_deref(),
         }
-    }
-}
-
-/// Text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one who must send it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<redacted>")
     }
 }
 
@@ -181,10 +157,10 @@ impl StaticCredentials {
     fn to_sdk(&self) -> Credentials {
         Credentials::new(
             self.access_key_id.clone(),
-            self.secret_access_key.expose(),
+            self.secret_access_key.reveal(),
             self.session_token
                 .as_ref()
-                .map(|token| token.expose().to_owned()),
+                .map(|token| token.reveal().to_owned()),
             None,
             "settings",
         )

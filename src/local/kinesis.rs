@@ -5,7 +5,7 @@
 //! `ChildShards` at a shard's end, a true `MillisBehindLatest`, `ShardFilter`, `NextToken` alone,
 //! arrival times in milliseconds, the 10 MiB answer, the limits of a shard, parents for the children
 //! of `UpdateShardCount`, and writes that never become visible behind a record a reader has already
-//! passed. CBOR bodies (the Java SDK's default) and `SubscribeToShard` go to ferrokinesis unmended.
+//! passed. CBOR bodies (the Java SDK's default) go to ferrokinesis unmended.
 
 use std::io;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use ferrokinesis::store::{Store, StoreOptions};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -34,13 +34,15 @@ mod limits;
 mod read;
 mod reshard;
 mod shards;
+mod start;
+mod subscribe;
 mod write;
 
 /// A request may hold 10 MiB of records (`PutRecords`), a third more in base64, and its JSON.
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
 /// The operations that are not ferrokinesis's.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "GetRecords",
     "GetShardIterator",
     "ListShards",
@@ -48,6 +50,7 @@ const OURS: [&str; 8] = [
     "PutRecord",
     "PutRecords",
     "SplitShard",
+    "SubscribeToShard",
     "UpdateShardCount",
 ];
 
@@ -59,6 +62,8 @@ pub struct Options {
     pub limits: bool,
     /// How long a shard iterator may be used; AWS: five minutes.
     pub iterator_ttl: Duration,
+    /// How long a subscription (`SubscribeToShard`) lasts; AWS: five minutes.
+    pub subscription_lasts: Duration,
     /// How long creating and deleting a stream take; AWS: half a minute. Resharding takes no time.
     pub change_takes: Duration,
     /// Memory that records may use over all streams; beyond, the oldest are dropped, as if their
@@ -76,6 +81,7 @@ impl Default for Options {
         Self {
             limits: true,
             iterator_ttl: Duration::from_secs(300),
+            subscription_lasts: Duration::from_secs(300),
             change_takes: Duration::from_millis(20),
             retained_bytes: 128 * 1024 * 1024,
             shards_max: 500,
@@ -100,6 +106,8 @@ struct Shared {
     books: Mutex<Books>,
     /// Whether records were dropped for want of room.
     crowded: AtomicBool,
+    /// Wakes subscriptions: records were written, or shards closed.
+    written: Notify,
 }
 
 impl std::fmt::Debug for Kinesis {
@@ -131,6 +139,7 @@ impl Kinesis {
             started: Instant::now(),
             books,
             crowded: AtomicBool::new(false),
+            written: Notify::new(),
         };
         Self {
             front: Front::new(Service::Kinesis),
@@ -155,8 +164,9 @@ impl Kinesis {
     /// # Errors
     /// What accepting connections answers.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-        let router = ferrokinesis::create_router(self.shared.store.clone())
-            .layer(middleware::from_fn_with_state(self.shared, mended));
+        let router = ferrokinesis::create_router(self.shared.store.clone()).layer(
+            middleware::from_fn_with_state((self.shared, shutdown.clone()), mended),
+        );
         front::serve(self.front.wrap(router), listener, shutdown).await
     }
 }
@@ -186,6 +196,10 @@ impl Refusal {
         Self::new("ValidationException", message)
     }
 
+    fn answer(self) -> Response {
+        json_error(self.status, &self.code, &self.message)
+    }
+
     fn rate(stream: &str, shard: &str) -> Self {
         let message = format!("Rate exceeded for shard {shard} in stream {stream}.");
         Self::new("ProvisionedThroughputExceededException", message)
@@ -203,7 +217,11 @@ impl From<ferrokinesis::error::KinesisErrorResponse> for Refusal {
     }
 }
 
-async fn mended(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+async fn mended(
+    State((shared, shutdown)): State<(Arc<Shared>, CancellationToken)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let cbor = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -221,6 +239,10 @@ async fn mended(State(shared): State<Arc<Shared>>, request: Request, next: Next)
         let why = "the body could not be read or is larger than 16 MiB";
         return json_error(StatusCode::PAYLOAD_TOO_LARGE, "SerializationException", why);
     };
+    if operation == "SubscribeToShard" {
+        let subscribed = shared.subscribe(&body, shutdown).await;
+        return subscribed.unwrap_or_else(Refusal::answer);
+    }
     let answer = match operation.as_str() {
         "PutRecord" => shared.put_record(&body).await,
         "PutRecords" => shared.put_records(&body).await,
@@ -234,7 +256,7 @@ async fn mended(State(shared): State<Arc<Shared>>, request: Request, next: Next)
             let kind = HeaderValue::from_static("application/x-amz-json-1.1");
             ([(header::CONTENT_TYPE, kind)], Body::from(body)).into_response()
         }
-        Err(refusal) => json_error(refusal.status, &refusal.code, &refusal.message),
+        Err(refusal) => refusal.answer(),
     }
 }
 

@@ -105,6 +105,23 @@ impl Sqs {
         self.front.calls()
     }
 
+    /// How many messages of a queue could be received now, and the newest of their bodies, newest
+    /// first; without receiving them. `None` where there is no such queue.
+    #[must_use]
+    pub fn glimpse(&self, queue: &str, newest: usize) -> Option<(usize, Vec<String>)> {
+        let all = self.shared.at(self.shared.now_ms());
+        let queue = &all.queues.get(queue)?.queue;
+        let (visible, _, _) = queue.counts();
+        let skipped = visible.saturating_sub(newest);
+        let mut bodies: Vec<_> = queue
+            .ready()
+            .skip(skipped)
+            .map(|message| message.body.clone())
+            .collect();
+        bodies.reverse();
+        Some((visible, bodies))
+    }
+
     /// Serves until `shutdown`, then cuts long polls and returns within about a second.
     ///
     /// # Errors

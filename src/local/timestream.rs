@@ -115,6 +115,14 @@ impl Timestream {
         self.front.calls()
     }
 
+    /// Rows stored in a table; none where there is no such table.
+    #[must_use]
+    pub fn rows(&self, database: &str, table: &str) -> u64 {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (database.to_owned(), table.to_owned());
+        store.tables.get(&key).map_or(0, |table| table.rows)
+    }
+
     /// Serves until `shutdown`.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::permit::{ANY_SUFFIX, permits};
 use crate::model::{Connection, ConnectionId, DeviceId, Wanted};
 
 /// What one viewer may and wants to see.
@@ -33,14 +34,7 @@ impl Sight {
     }
 
     fn may_see(&self, device: &str) -> bool {
-        self.allowed.as_ref().is_none_or(|patterns| {
-            patterns
-                .iter()
-                .any(|pattern| match pattern.strip_suffix('*') {
-                    Some(prefix) => device.starts_with(prefix),
-                    None => device == pattern,
-                })
-        })
+        permits(self.allowed.as_deref(), device)
     }
 
     /// Whether it is every device there is or will be.
@@ -76,7 +70,7 @@ impl Sight {
             (Wanted::All, None) => vec![Key::Everything],
             (Wanted::All, Some(patterns)) => patterns
                 .iter()
-                .map(|pattern| match pattern.strip_suffix('*') {
+                .map(|pattern| match pattern.strip_suffix(ANY_SUFFIX) {
                     Some(prefix) => Key::Prefix(prefix.to_owned()),
                     None => Key::Device(DeviceId::from(pattern.as_str())),
                 })

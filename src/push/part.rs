@@ -188,24 +188,25 @@ impl Part {
     }
 }
 
-/// One flat object, as the blog's page expects: measures beside the device's id. Where a measure's
-/// name is one of ours, ours stands.
+/// One flat object, as the blog's page expects: `device_id`, `ts` in milliseconds, dimensions and
+/// measures, as in a `single` message of the queue. A name that is taken gets `measure_` before it.
 fn flat(reading: &WireReading) -> String {
     let mut object = Map::new();
-    let own = serde_json::to_value(reading).expect("maps with text keys always serialize");
-    if let Json::Object(own) = own {
-        for (name, value) in own {
-            match (name.as_str(), value) {
-                ("measures" | "dimensions", Json::Object(inner)) => {
-                    for (name, value) in inner {
-                        object.entry(name).or_insert(value);
-                    }
-                }
-                (_, value) => {
-                    object.insert(name, value);
-                }
-            }
+    object.insert("device_id".to_owned(), reading.device_id.as_str().into());
+    let millis = reading.time_ns.0.div_euclid(1_000_000);
+    object.insert("ts".to_owned(), millis.into());
+    for (name, value) in &reading.dimensions {
+        if !object.contains_key(name.as_ref()) {
+            object.insert(name.to_string(), value.as_ref().into());
         }
+    }
+    for (name, value) in &reading.measures {
+        let value = serde_json::to_value(value).expect("a measure always serializes");
+        let mut free = name.to_string();
+        while object.contains_key(&free) {
+            free.insert_str(0, "measure_");
+        }
+        object.insert(free, value);
     }
     Json::Object(object).to_string()
 }

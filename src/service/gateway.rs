@@ -45,7 +45,10 @@ use crate::service::clock;
 pub mod handshake;
 pub mod keys;
 pub mod message;
+mod options;
 pub mod token;
+
+pub use options::{Options, OptionsError};
 
 /// A call of the connection table is given up after this: the client waits for the answer, and
 /// API Gateway itself gives up after 29 s.
@@ -57,18 +60,6 @@ pub const CONTROL_WAIT: Duration = Duration::from_millis(750);
 
 /// API Gateway ends every connection after two hours (its quotas page).
 pub const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3600);
-
-/// What an operator decides about the handshake.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What tokens must fulfil.
-    pub rules: token::Rules,
-    /// `gateway.legacy_token`: a single bare token is taken, and echoed, as the blog's page needs.
-    pub legacy_token: bool,
-    /// Origins of pages that may connect, as browsers write them (`https://example.org`); none
-    /// given: every page may.
-    pub origins: Vec<String>,
-}
 
 /// The handler. One serves any number of events at a time.
 #[derive(Debug)]
@@ -206,7 +197,7 @@ impl<C: Connections, Q: QueueSender> Gateway<C, Q> {
         event: &ApiGatewayWebsocketProxyRequest,
         now: EpochMillis,
     ) -> Result<String, Complaint> {
-        let ask = message::read(&body(event)?)?;
+        let ask = message::read(&body(event)?, self.options.subscriptions_max)?;
         if ask == Ask::Ping {
             return Ok(message::pong());
         }

@@ -27,7 +27,7 @@ pub struct Metric {
 
 /// 1, labelled with the version that runs.
 pub const BUILD_INFO: &str = "tidewire_build_info";
-/// How far the last read of a shard was behind its tip (Kinesis MillisBehindLatest, KCL's iterator age).
+/// How far the last read of a shard was behind its tip (Kinesis `MillisBehindLatest`, KCL's iterator age).
 pub const SHARD_BEHIND: &str = "tidewire_shard_behind_seconds";
 /// Time since the shard's checkpoint last advanced or had nothing left to advance over.
 pub const SHARD_CHECKPOINT_AGE: &str = "tidewire_shard_checkpoint_age_seconds";
@@ -37,15 +37,15 @@ pub const SHARD_RECORDS: &str = "tidewire_shard_records_total";
 pub const SHARD_BYTES: &str = "tidewire_shard_bytes_total";
 /// Readings decoded from a shard's records.
 pub const SHARD_READINGS: &str = "tidewire_shard_readings_total";
-/// GetRecords calls by result: ok, empty, throttled, expired, failed.
+/// `GetRecords` calls by result: ok, empty, throttled, expired, failed.
 pub const READS: &str = "tidewire_reads_total";
-/// Time a GetRecords call took.
+/// Time a `GetRecords` call took.
 pub const READ_SECONDS: &str = "tidewire_read_seconds";
 /// Records that do not decode; each becomes one dead letter.
 pub const DECODE_FAILURES: &str = "tidewire_decode_failures_total";
-/// Readings that a named rule keeps from a sink: no_measures, max_age, superseded.
+/// Readings that a named rule keeps from a sink: `no_measures`, `max_age`, superseded.
 pub const SKIPPED: &str = "tidewire_readings_skipped_total";
-/// Readings by sink and fate: acknowledged, dead_lettered, abandoned.
+/// Readings by sink and fate: acknowledged, `dead_lettered`, abandoned.
 pub const SINK_READINGS: &str = "tidewire_sink_readings_total";
 /// Requests to a sink by result: ok, partial, throttled, transient, rejected, fatal.
 pub const SINK_REQUESTS: &str = "tidewire_sink_requests_total";
@@ -63,15 +63,15 @@ pub const DEAD_LETTERS: &str = "tidewire_dead_letters_total";
 pub const BUDGET_BYTES: &str = "tidewire_budget_used_bytes";
 /// The byte budget.
 pub const BUDGET_LIMIT_BYTES: &str = "tidewire_budget_limit_bytes";
-/// Leases this worker holds and has not ended (KCL CurrentLeases).
+/// Leases this worker holds and has not ended (KCL `CurrentLeases`).
 pub const LEASES_HELD: &str = "tidewire_leases_held";
 /// Leases in the table as last scanned, by state: owned, unowned, ended.
 pub const LEASES_KNOWN: &str = "tidewire_leases_known";
-/// Workers that own a lease in the table (KCL NumWorkers).
+/// Workers that own a lease in the table (KCL `NumWorkers`).
 pub const WORKERS_SEEN: &str = "tidewire_workers_seen";
-/// Leases taken: unowned, expired, handed_over (KCL TakenLeases).
+/// Leases taken: unowned, expired, `handed_over` (KCL `TakenLeases`).
 pub const LEASES_TAKEN: &str = "tidewire_leases_taken_total";
-/// Leases lost: taken, fenced, row_gone (KCL LostLeases).
+/// Leases lost: taken, fenced, `row_gone` (KCL `LostLeases`).
 pub const LEASES_LOST: &str = "tidewire_leases_lost_total";
 /// Leases given up on purpose: shutdown, handoff, ended.
 pub const LEASES_RELEASED: &str = "tidewire_leases_released_total";
@@ -87,9 +87,9 @@ pub const INVARIANTS_BROKEN: &str = "tidewire_invariants_broken_total";
 pub const VIEWERS: &str = "tidewire_viewers";
 /// Messages received from the live queue by result: handled, rubbish.
 pub const MESSAGES: &str = "tidewire_queue_messages_total";
-/// Readings received for viewers: taken, stale, too_old.
+/// Readings received for viewers: taken, stale, `too_old`.
 pub const LIVE_READINGS: &str = "tidewire_live_readings_total";
-/// Posts to viewers by result: accepted, gone, slow, too_large, forbidden, failed.
+/// Posts to viewers by result: accepted, gone, slow, `too_large`, forbidden, failed.
 pub const POSTS: &str = "tidewire_posts_total";
 /// Time a post to a viewer took.
 pub const POST_SECONDS: &str = "tidewire_post_seconds";
@@ -97,7 +97,7 @@ pub const POST_SECONDS: &str = "tidewire_post_seconds";
 pub const POSTS_IN_FLIGHT: &str = "tidewire_posts_in_flight";
 /// Size of frames posted to viewers.
 pub const FRAME_BYTES: &str = "tidewire_frame_bytes";
-/// Rows of the connection table deleted: gone, expired, too_old.
+/// Rows of the connection table deleted: gone, expired, `too_old`.
 pub const CONNECTIONS_FORGOTTEN: &str = "tidewire_connections_forgotten_total";
 /// 1 while so many posts answer 410 that the endpoint, not the viewers, is suspected.
 pub const BREAKER_OPEN: &str = "tidewire_gone_breaker_open";

@@ -232,7 +232,7 @@ impl Signals {
     }
 
     /// The next one; never, once there can be no more.
-    async fn next(&mut self) -> Signal {
+    pub async fn next(&mut self) -> Signal {
         let signal = match self {
             Self::Process {
                 terminate,

@@ -1,5 +1,6 @@
 //! What the process says about itself: log lines here, metrics in [`exporter`].
 
+pub mod document;
 pub mod exporter;
 pub mod throttle;
 
@@ -14,7 +15,7 @@ use super::settings::{Log, LogFormat};
 const QUIET: &str = "aws_config=warn,aws_credential_types=warn,aws_runtime=warn,\
     aws_sdk_apigatewaymanagement=warn,aws_sdk_dynamodb=warn,aws_sdk_kinesis=warn,aws_sdk_sqs=warn,\
     aws_sdk_timestreamwrite=warn,aws_sigv4=warn,aws_smithy_http_client=warn,\
-    aws_smithy_runtime=warn,aws_smithy_runtime_api=warn,h2=warn,hyper=warn,hyper_util=warn,\
+    aws_smithy_runtime=warn,aws_smithy_runtime_api=warn,dynoxide=warn,ferrokinesis=warn,h2=warn,hyper=warn,hyper_util=warn,\
     lambda_runtime=warn,rustls=warn,tower=warn";
 
 /// Log lines cannot be set up.

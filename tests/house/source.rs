@@ -9,6 +9,8 @@ pub(crate) struct Source {
     pub(crate) text: String,
     /// The same with comments, strings and characters left out; lines stay where they are.
     pub(crate) code: String,
+    /// Compiled for tests only, by the words of the module that declares it.
+    pub(crate) for_tests: bool,
 }
 
 impl Source {
@@ -17,7 +19,20 @@ impl Source {
             path: path.replace('\\', "/"),
             text: text.to_owned(),
             code: code(text),
+            for_tests: false,
         }
+    }
+
+    /// The files of modules that are declared here and compiled for tests only.
+    pub(crate) fn modules_for_tests(&self) -> Vec<String> {
+        let below = self.path.trim_end_matches(".rs");
+        let below = below.strip_suffix("/lib").unwrap_or(below);
+        let declared = self.code.split("#[cfg(test)]").skip(1);
+        declared
+            .filter_map(|item| item.split(['{', ';']).next())
+            .filter_map(|item| item.split_once("mod "))
+            .map(|(_, name)| format!("{below}/{}.rs", name.trim()))
+            .collect()
     }
 
     /// The top-level module it is part of: `model` for `src/model/id.rs`.
@@ -31,9 +46,7 @@ impl Source {
 
     /// Whether it is part of what is shipped.
     pub(crate) fn is_product(&self) -> bool {
-        self.path.starts_with("src/")
-            && !self.path.ends_with("/tests.rs")
-            && !self.path.contains("/tests/")
+        self.path.starts_with("src/") && !self.for_tests
     }
 
     /// The code without modules that are compiled for tests only.

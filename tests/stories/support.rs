@@ -9,34 +9,33 @@ use std::time::Duration;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
-use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::http::http;
+use crate::viewer::Viewer;
 
 /// Nothing in a story takes longer, on a machine that is busy with others.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A program of ours, running.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
-    pub log: Log,
+    pub(crate) log: Log,
 }
 
 /// What a program wrote to standard error so far.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 
     /// Lines of level WARN and ERROR, but for those that hold one of `expected`.
-    pub fn complaints(&self, expected: &[&str]) -> Vec<String> {
+    pub(crate) fn complaints(&self, expected: &[&str]) -> Vec<String> {
         let loud = |line: &String| line.contains("WARN") || line.contains("ERROR");
         let known = |line: &String| expected.iter().any(|text| line.contains(text));
         self.lines()
@@ -71,13 +70,13 @@ impl Process {
         Self { child, log }
     }
 
-    pub fn kill_9(&mut self) {
+    pub(crate) fn kill_9(&mut self) {
         self.child
             .start_kill()
             .expect("the process is there to be killed");
     }
 
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let pid = self.child.id().expect("the process is running").to_string();
         let status = std::process::Command::new("kill")
             .args(["-TERM", &pid])
@@ -85,7 +84,7 @@ impl Process {
         assert!(status.expect("there is a kill command").success());
     }
 
-    pub async fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
         status
             .expect("the process ends in time")
@@ -95,14 +94,14 @@ impl Process {
 }
 
 /// A local stand.
-pub struct Stand {
-    pub process: Process,
-    pub card: Value,
+pub(crate) struct Stand {
+    pub(crate) process: Process,
+    pub(crate) card: Value,
 }
 
 impl Stand {
     /// Starts `tidewire local` without devices of its own.
-    pub async fn start(args: &[&str]) -> Self {
+    pub(crate) async fn start(args: &[&str]) -> Self {
         let fixed = ["local", "--json", "--port-base", "0", "--devices", "0"];
         let all: Vec<&str> = fixed.iter().chain(args).copied().collect();
         let mut process = Process::spawn(&all, &[]);
@@ -112,8 +111,8 @@ impl Stand {
             .take()
             .expect("standard output is piped");
         let mut line = String::new();
-        let read = tokio::time::timeout(DEADLINE, BufReader::new(stdout).read_line(&mut line));
-        let read = read.await;
+        let mut stdout = BufReader::new(stdout);
+        let read = tokio::time::timeout(DEADLINE, stdout.read_line(&mut line)).await;
         let log = process.log.lines().join("\n");
         assert!(
             matches!(read, Ok(Ok(n)) if n > 0),
@@ -123,20 +122,20 @@ impl Stand {
         Self { process, card }
     }
 
-    pub fn text(&self, key: &str) -> &str {
+    pub(crate) fn text(&self, key: &str) -> &str {
         self.card[key]
             .as_str()
             .unwrap_or_else(|| panic!("the card has {key}"))
     }
 
     /// A worker process of its own on this stand.
-    pub fn worker(&self, env: &[(&str, &str)]) -> Process {
+    pub(crate) fn worker(&self, env: &[(&str, &str)]) -> Process {
         let mut all = vec![("TIDEWIRE_HTTP__LISTEN", "127.0.0.1:0")];
         all.extend_from_slice(env);
         Process::spawn(&["worker", "--config", self.text("config")], &all)
     }
 
-    pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
+    pub(crate) fn kinesis(&self) -> aws_sdk_kinesis::Client {
         let config = aws_sdk_kinesis::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("us-east-1"))
@@ -147,7 +146,7 @@ impl Stand {
     }
 
     /// Puts payloads on the stream, each under its own partition key, until all are taken.
-    pub async fn put(&self, records: impl IntoIterator<Item = (String, String)>) {
+    pub(crate) async fn put(&self, records: impl IntoIterator<Item = (String, String)>) {
         let client = self.kinesis();
         let mut waiting: Vec<(String, String)> = records.into_iter().collect();
         while !waiting.is_empty() {
@@ -177,7 +176,7 @@ impl Stand {
         }
     }
 
-    pub async fn sql(&self, statement: &str) -> Vec<Value> {
+    pub(crate) async fn sql(&self, statement: &str) -> Vec<Value> {
         let (status, body) = http("POST", self.text("timestream"), "/sql", statement).await;
         assert_eq!(status, 200, "{statement}: {body}");
         body.lines()
@@ -186,7 +185,7 @@ impl Stand {
     }
 
     /// Rows in the Timestream table; none before the table exists.
-    pub async fn rows(&self) -> u64 {
+    pub(crate) async fn rows(&self) -> u64 {
         let table = self.text("table");
         let rows = self
             .sql(&format!("select count(*) as n from {table}"))
@@ -195,7 +194,7 @@ impl Stand {
     }
 
     /// The dead letters, without receiving them.
-    pub async fn letters(&self) -> Vec<Value> {
+    pub(crate) async fn letters(&self) -> Vec<Value> {
         let queue = self
             .text("dead_letter_queue_url")
             .rsplit('/')
@@ -215,7 +214,7 @@ impl Stand {
     }
 
     /// Sets switches of one embedded server, replacing those it had.
-    pub async fn fault(&self, server: &str, switches: Value) {
+    pub(crate) async fn fault(&self, server: &str, switches: Value) {
         let root = origin(self.text(server));
         let (status, body) = http("DELETE", &root, "/_local/faults", "").await;
         assert!(status < 300, "{body}");
@@ -226,7 +225,7 @@ impl Stand {
     }
 
     /// How often an operation was called on one embedded server.
-    pub async fn calls(&self, server: &str, operation: &str) -> u64 {
+    pub(crate) async fn calls(&self, server: &str, operation: &str) -> u64 {
         let (status, body) = http("GET", &origin(self.text(server)), "/_local/calls", "").await;
         assert_eq!(status, 200, "{body}");
         let calls: Value = serde_json::from_str(&body).expect("calls are JSON");
@@ -234,18 +233,18 @@ impl Stand {
     }
 
     /// The stand's state, as the page sees it.
-    pub async fn state(&self) -> Value {
+    pub(crate) async fn state(&self) -> Value {
         let (status, body) = http("GET", self.text("page"), "/api/state", "").await;
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).expect("the state is JSON")
     }
 
-    pub async fn viewer(&self, devices: &[&str]) -> Viewer {
+    pub(crate) async fn viewer(&self, devices: &[&str]) -> Viewer {
         Viewer::connect(self.text("websocket"), self.text("token"), devices).await
     }
 
     /// Ends the stand as Ctrl-C does and expects it to end well.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.process.terminate();
         let code = self.process.exit_code().await;
         assert_eq!(
@@ -262,76 +261,8 @@ fn origin(url: &str) -> String {
     url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
 }
 
-/// A browser's place, without the browser.
-pub struct Viewer {
-    socket: tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>,
-}
-
-impl Viewer {
-    pub async fn connect(url: &str, token: &str, devices: &[&str]) -> Self {
-        let mut request = url.into_client_request().expect("the URL is a URL");
-        let offered = format!("tidewire.v1, bearer.{token}");
-        request.headers_mut().insert(
-            "sec-websocket-protocol",
-            offered.parse().expect("a token is header text"),
-        );
-        let (socket, answer) = tokio_tungstenite::connect_async(request)
-            .await
-            .expect("the gateway lets us in");
-        assert_eq!(answer.headers()["sec-websocket-protocol"], "tidewire.v1");
-        let mut viewer = Self { socket };
-        let wish = json!({ "action": "subscribe", "device_ids": devices });
-        viewer.say(&wish).await;
-        viewer.frame_of_type("subscribed").await;
-        viewer
-    }
-
-    pub async fn say(&mut self, message: &Value) {
-        let text = Message::text(message.to_string());
-        self.socket.send(text).await.expect("the socket is open");
-    }
-
-    /// The next frame, within the deadline.
-    pub async fn frame(&mut self) -> Value {
-        loop {
-            let next = tokio::time::timeout(DEADLINE, self.socket.next()).await;
-            match next.expect("a frame comes in time") {
-                Some(Ok(Message::Text(text))) => {
-                    assert!(text.len() < 32 * 1024, "a frame of {} bytes", text.len());
-                    return serde_json::from_str(&text).expect("a frame is JSON");
-                }
-                Some(Ok(_)) => {}
-                other => panic!("the socket ended: {other:?}"),
-            }
-        }
-    }
-
-    pub async fn frame_of_type(&mut self, wanted: &str) -> Value {
-        loop {
-            let frame = self.frame().await;
-            if frame["type"] == wanted {
-                return frame;
-            }
-        }
-    }
-
-    /// Readings (live or of a snapshot) until one satisfies `enough`; all of them.
-    pub async fn readings_until(&mut self, mut enough: impl FnMut(&Value) -> bool) -> Vec<Value> {
-        let mut all = Vec::new();
-        loop {
-            let frame = self.frame().await;
-            for reading in frame["readings"].as_array().into_iter().flatten() {
-                all.push(reading.clone());
-                if enough(reading) {
-                    return all;
-                }
-            }
-        }
-    }
-}
-
 /// Waits until `look` answers something, and says what was waited for if it never does.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut look: impl FnMut() -> F,
 ) -> T {
@@ -349,13 +280,13 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
 }
 
 /// One flat reading under the stand's config.
-pub fn reading(device: &str, ts: i64, value: f64) -> (String, String) {
+pub(crate) fn reading(device: &str, ts: i64, value: f64) -> (String, String) {
     let body = json!({ "device_id": device, "ts": ts, "value": value });
     (device.to_owned(), body.to_string())
 }
 
 /// `count` readings spread over `devices` devices, all keys distinct.
-pub fn readings(devices: usize, count: usize, first_ts: i64) -> Vec<(String, String)> {
+pub(crate) fn readings(devices: usize, count: usize, first_ts: i64) -> Vec<(String, String)> {
     (0..count)
         .map(|n| {
             let ts = first_ts + i64::try_from(n).expect("small");
@@ -365,66 +296,12 @@ pub fn readings(devices: usize, count: usize, first_ts: i64) -> Vec<(String, Str
         .collect()
 }
 
-pub fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     tidewire::service::clock::wall().0
 }
 
-/// A minimal HTTP/1.1 exchange: status and body.
-pub async fn http(method: &str, url: &str, path: &str, body: &str) -> (u16, String) {
-    let host = url
-        .trim_start_matches("http://")
-        .split('/')
-        .next()
-        .expect("a host");
-    let mut stream = TcpStream::connect(host).await.expect("the server listens");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("the request is sent");
-    let mut answer = Vec::new();
-    stream
-        .read_to_end(&mut answer)
-        .await
-        .expect("the answer is read");
-    let text = String::from_utf8_lossy(&answer);
-    let (head, rest) = text.split_once("\r\n\r\n").expect("an HTTP answer");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|code| code.parse().ok())
-        .expect("a status");
-    let chunked = head
-        .to_ascii_lowercase()
-        .contains("transfer-encoding: chunked");
-    (
-        status,
-        if chunked {
-            unchunk(rest)
-        } else {
-            rest.to_owned()
-        },
-    )
-}
-
-fn unchunk(mut rest: &str) -> String {
-    let mut out = String::new();
-    while let Some((size, after)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
-        if size == 0 {
-            break;
-        }
-        out.push_str(&after[..size]);
-        rest = &after[size + 2..];
-    }
-    out
-}
-
 /// The distinct values of a column of the table.
-pub async fn distinct(stand: &Stand, column: &str) -> BTreeSet<String> {
+pub(crate) async fn distinct(stand: &Stand, column: &str) -> BTreeSet<String> {
     let table = stand.text("table");
     let rows = stand
         .sql(&format!("select distinct {column} as x from {table}"))

@@ -33,7 +33,7 @@ pub async fn stream(
         Err(error) => failed("DescribeStreamSummary", &error),
     };
     let makes_it = format!(
-        "aws kinesis create-stream --stream-name {name} --stream-mode-details StreamMode=ON_DEMAND, or Terraform's `aws_kinesis_stream`, or the setting `stream.create = true`"
+        "aws kinesis create-stream --stream-name {name} --stream-mode-details StreamMode=ON_DEMAND, or Terraform's `aws_kinesis_stream`"
     );
     let thing = format!("stream `{name}`");
     Err(unmet(
@@ -56,18 +56,17 @@ pub async fn queue(
     endpoints: &Endpoints,
 ) -> Result<String, Unmet> {
     let name = url_or_name.rsplit('/').next().unwrap_or(url_or_name);
-    let (what, setting) = match kind {
-        QueueKind::Live => ("queue", "queue.create"),
-        QueueKind::DeadLetters => ("dead-letter queue", "dead_letters.create"),
+    let what = match kind {
+        QueueKind::Live => "queue",
+        QueueKind::DeadLetters => "dead-letter queue",
     };
     let opened = super::super::sqs::Queue::open(client.clone(), url_or_name).await;
     let failed = match opened {
         Ok(queue) => return Ok(queue.url().to_owned()),
         Err(failed) => failed,
     };
-    let makes_it = format!(
-        "aws sqs create-queue --queue-name {name}, or Terraform's `aws_sqs_queue`, or the setting `{setting} = true`"
-    );
+    let makes_it =
+        format!("aws sqs create-queue --queue-name {name}, or Terraform's `aws_sqs_queue`");
     let thing = format!("{what} `{name}`");
     Err(unmet(&failed, Service::Sqs, endpoints, &thing, &makes_it))
 }

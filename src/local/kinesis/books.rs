@@ -23,6 +23,9 @@ pub(super) struct Books {
     kept_bytes: usize,
     kept_max: usize,
     last_arrival_ms: u64,
+    /// By consumer and shard: when the newest subscription began, and its ticket.
+    subscriptions: BTreeMap<(String, String), (u64, u64)>,
+    last_ticket: u64,
 }
 
 /// Keys of records to delete, by stream.
@@ -36,6 +39,8 @@ impl Books {
             kept_bytes: 0,
             kept_max,
             last_arrival_ms: 0,
+            subscriptions: BTreeMap::new(),
+            last_ticket: 0,
         }
     }
 
@@ -43,6 +48,32 @@ impl Books {
         self.limits
             .entry((stream.to_owned(), shard.to_owned()))
             .or_insert_with(|| ShardLimits::new(now_ms))
+    }
+
+    /// Begins a subscription, which ends an older one; `None` where that is younger than `after_ms`.
+    pub(super) fn subscribe(
+        &mut self,
+        consumer: &str,
+        shard: &str,
+        now_ms: u64,
+        after_ms: u64,
+    ) -> Option<u64> {
+        let key = (consumer.to_owned(), shard.to_owned());
+        let began = self.subscriptions.get(&key).map(|(began, _)| *began);
+        if began.is_some_and(|began| now_ms - began < after_ms) {
+            return None;
+        }
+        self.last_ticket += 1;
+        self.subscriptions.insert(key, (now_ms, self.last_ticket));
+        Some(self.last_ticket)
+    }
+
+    /// Whether a subscription is still the newest.
+    pub(super) fn subscribed(&self, consumer: &str, shard: &str, ticket: u64) -> bool {
+        let key = (consumer.to_owned(), shard.to_owned());
+        self.subscriptions
+            .get(&key)
+            .is_some_and(|(_, newest)| *newest == ticket)
     }
 
     /// The arrival time for a record written at `wall_ms`: never before an earlier record's.
@@ -89,6 +120,17 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_later_subscription_takes_over_and_an_early_one_is_refused() {
+        let mut books = Books::new(0);
+        let first = books.subscribe("c", "s", 0, 5_000).unwrap();
+        assert_eq!(books.subscribe("c", "s", 4_999, 5_000), None);
+        assert!(books.subscribed("c", "s", first));
+        assert!(books.subscribe("c", "other", 0, 5_000).is_some());
+        let second = books.subscribe("c", "s", 5_000, 5_000).unwrap();
+        assert!(!books.subscribed("c", "s", first) && books.subscribed("c", "s", second));
+    }
 
     #[test]
     fn the_oldest_records_are_dropped_and_the_rest_is_found_by_time() {

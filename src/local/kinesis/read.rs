@@ -1,7 +1,7 @@
-//! `GetShardIterator` and `GetRecords`.
+//! `GetRecords`, and the page of records that a subscription sends too.
 
 use ferrokinesis::sequence;
-use ferrokinesis::types::{HashKeyRange, Shard, ShardIteratorType, StoredRecord, Stream};
+use ferrokinesis::types::{HashKeyRange, Shard, StoredRecord, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::iterator::Place;
@@ -19,19 +19,6 @@ const CHUNK_MAX: usize = 1024;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct GetShardIterator {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
-    shard_id: String,
-    shard_iterator_type: ShardIteratorType,
-    starting_sequence_number: Option<String>,
-    /// Seconds since the epoch.
-    timestamp: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct GetRecords {
     shard_iterator: String,
     limit: Option<usize>,
@@ -39,7 +26,7 @@ struct GetRecords {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Record<'a> {
+pub(super) struct Record<'a> {
     sequence_number: &'a str,
     approximate_arrival_timestamp: f64,
     data: &'a str,
@@ -48,7 +35,7 @@ struct Record<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct ChildShard<'a> {
+pub(super) struct ChildShard<'a> {
     shard_id: &'a str,
     parent_shards: Vec<&'a str>,
     hash_key_range: &'a HashKeyRange,
@@ -66,81 +53,41 @@ struct GetRecordsAnswer<'a> {
 }
 
 /// What the store holds from a place on, as much as one answer may carry.
-struct Page {
-    records: Vec<(String, StoredRecord)>,
+pub(super) struct Page {
+    pub(super) records: Vec<(String, StoredRecord)>,
     bytes: usize,
     /// When the record behind the page arrived; `None` at the tip.
     next_arrival_ms: Option<u64>,
 }
 
-impl Shared {
-    pub(super) async fn get_shard_iterator(&self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let request: GetShardIterator = parsed(body)?;
-        let name = self.stream_name(
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        )?;
-        let stream = self.store.get_stream(&name).await?;
-        let (index, shard) = find(&stream, &request.shard_id)?;
-        let now_ms = self.elapsed_ms();
-        if self.options.limits {
-            let mut books = self.books.lock().await;
-            if !books.shard(&name, &shard.shard_id, now_ms).iterator(now_ms) {
-                return Err(Refusal::rate(&name, &shard.shard_id));
-            }
-        }
-        let wall_ms = wall_ms();
-        let start = shard.sequence_number_range.starting_sequence_number.clone();
-        let (sequence, after) = match request.shard_iterator_type {
-            ShardIteratorType::TrimHorizon => (start, false),
-            ShardIteratorType::Latest => (self.tip(&name, index, &start).await?, false),
-            ShardIteratorType::AtTimestamp => {
-                let Some(seconds) = request.timestamp else {
-                    return Err(Refusal::argument("AT_TIMESTAMP needs a Timestamp."));
-                };
-                let from_ms = milliseconds(seconds);
-                if from_ms > wall_ms {
-                    return Err(Refusal::argument(format!(
-                        "The timestampInMillis parameter cannot be greater than the \
-                         currentTimestampInMillis. timestampInMillis: {from_ms}, \
-                         currentTimestampInMillis: {wall_ms}"
-                    )));
-                }
-                let hex = sequence::shard_ix_to_hex(index);
-                let books = self.books.lock().await;
-                let first = books.first_since(&name, &hex, from_ms).map(str::to_owned);
-                drop(books);
-                match first {
-                    Some(sequence) => (sequence, false),
-                    None => (self.tip(&name, index, &start).await?, false),
-                }
-            }
-            kind => {
-                let given = request.starting_sequence_number.unwrap_or_default();
-                belongs(&given, index, &start)?;
-                (given, kind == ShardIteratorType::AfterSequenceNumber)
-            }
+impl Page {
+    pub(super) fn shown(&self) -> Vec<Record<'_>> {
+        let records = self.records.iter();
+        records.map(|(key, stored)| record(key, stored)).collect()
+    }
+
+    /// How far behind the tip a reader is after this page: zero only at the tip, else the age of the
+    /// next record.
+    pub(super) fn millis_behind(&self, wall_ms: u64) -> u64 {
+        let next = self.next_arrival_ms;
+        next.map_or(0, |arrival_ms| wall_ms.saturating_sub(arrival_ms).max(1))
+    }
+
+    /// Where reading goes on after this page, which began at `place`.
+    pub(super) fn next(&self, place: Place) -> Place {
+        let Some((key, _)) = self.records.last() else {
+            return place;
         };
-        let place = Place {
-            stream: name,
-            shard: shard.shard_id.clone(),
+        let sequence = after_slash(key).to_owned();
+        Place {
             sequence,
-            after,
-        };
-        written(&serde_json::json!({ "ShardIterator": place.token(wall_ms) }))
+            after: true,
+            ..place
+        }
     }
+}
 
-    /// The sequence number that lies behind every record of the shard and before every later one.
-    async fn tip(&self, stream: &str, index: i64, start: &str) -> Result<String, Refusal> {
-        let _books = self.books.lock().await;
-        let next = self.store.current_shard_seq(stream, index).await;
-        let mut place = sequence::parse_sequence(start)
-            .map_err(|error| Refusal::argument(error.to_string()))?;
-        place.seq_ix = Some(next);
-        place.seq_time = Some(0);
-        Ok(sequence::stringify_sequence(&place))
-    }
-
+impl Shared {
     pub(super) async fn get_records(&self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request: GetRecords = parsed(body)?;
         let limit = request.limit.unwrap_or(RECORDS_MAX);
@@ -173,29 +120,16 @@ impl Shared {
         let closed = shard.sequence_number_range.ending_sequence_number.is_some();
         let ended = closed && page.records.is_empty();
         let wall_ms = wall_ms();
-        let next = match page.records.last() {
-            Some((key, _)) => Place {
-                sequence: after_slash(key).to_owned(),
-                after: true,
-                ..place
-            },
-            None => place,
-        };
+        let next = page.next(place);
         written(&GetRecordsAnswer {
-            records: page
-                .records
-                .iter()
-                .map(|(key, stored)| record(key, stored))
-                .collect(),
+            records: page.shown(),
             next_shard_iterator: (!ended).then(|| next.token(wall_ms)),
-            millis_behind_latest: page
-                .next_arrival_ms
-                .map_or(0, |arrival_ms| wall_ms.saturating_sub(arrival_ms).max(1)),
+            millis_behind_latest: page.millis_behind(wall_ms),
             child_shards: ended.then(|| children(&stream, &shard.shard_id)),
         })
     }
 
-    async fn page(&self, place: &Place, index: i64, limit: usize) -> Page {
+    pub(super) async fn page(&self, place: &Place, index: i64, limit: usize) -> Page {
         let hex = sequence::shard_ix_to_hex(index);
         let end = sequence::shard_ix_to_hex(index + 1);
         let behind = |key: &str| format!("{key}\0");
@@ -251,14 +185,14 @@ fn after_slash(key: &str) -> &str {
     key.split_once('/').map_or(key, |(_, sequence)| sequence)
 }
 
-fn milliseconds(seconds: f64) -> u64 {
+pub(super) fn milliseconds(seconds: f64) -> u64 {
     // Rounded: 1795420800.123 s is a little less than that in binary.
     std::time::Duration::try_from_secs_f64(seconds.max(0.0)).map_or(u64::MAX, |since| {
         u64::try_from((since.as_micros() + 500) / 1000).unwrap_or(u64::MAX)
     })
 }
 
-fn find<'a>(stream: &'a Stream, shard_id: &str) -> Result<(i64, &'a Shard), Refusal> {
+pub(super) fn find<'a>(stream: &'a Stream, shard_id: &str) -> Result<(i64, &'a Shard), Refusal> {
     let found = stream
         .shards
         .iter()
@@ -272,20 +206,7 @@ fn find<'a>(stream: &'a Stream, shard_id: &str) -> Result<(i64, &'a Shard), Refu
     Ok((i64::try_from(index).unwrap_or(i64::MAX), shard))
 }
 
-/// Refuses a sequence number that this shard never gave.
-fn belongs(given: &str, index: i64, start: &str) -> Result<(), Refusal> {
-    let refusal = || {
-        Refusal::argument(format!(
-            "StartingSequenceNumber {given} is invalid because it did not come from this shard."
-        ))
-    };
-    let given = sequence::parse_sequence(given).map_err(|_| refusal())?;
-    let start = sequence::parse_sequence(start).map_err(|_| refusal())?;
-    let same = given.shard_ix == index && given.shard_create_time == start.shard_create_time;
-    if same { Ok(()) } else { Err(refusal()) }
-}
-
-fn children<'a>(stream: &'a Stream, parent: &str) -> Vec<ChildShard<'a>> {
+pub(super) fn children<'a>(stream: &'a Stream, parent: &str) -> Vec<ChildShard<'a>> {
     let parents = |shard: &'a Shard| {
         let both = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
         both.into_iter()

@@ -225,6 +225,7 @@ impl Shared {
                 Ok(())
             })
             .await?;
+        self.written.notify_waiters();
         let silent = operation != "UpdateShardCount";
         if silent {
             Ok(Vec::new())

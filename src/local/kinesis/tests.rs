@@ -10,6 +10,7 @@ use crate::local::front::wall_ms;
 use crate::local::testing::Running;
 
 mod shards;
+mod subscribe;
 
 const SHARD_0: &str = "shardId-000000000000";
 /// The middle of the hash range.

@@ -162,6 +162,7 @@ impl Shared {
             return Ok(puts);
         }
         self.store.put_records_batch(stream, &batch).await?;
+        self.written.notify_waiters();
         let stream: Arc<str> = stream.into();
         for (key, record) in batch {
             let bytes = record.data.len() + record.partition_key.len() + RECORD_OVERHEAD;

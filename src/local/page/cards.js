@@ -1,10 +1,12 @@
 // A card for each device: its values and a small chart of each, drawn only while on screen.
 
 import { POINTS } from "./store.js";
-import { colours, line, surface } from "./spark.js";
+import { colours, follow, line, surface, unfollow } from "./spark.js";
 
-const ROW_PX = 30;
+// As in the style sheet.
+const ROW_PX = 34;
 const ROWS_MAX = 6;
+const SWITCH = { step: true, floor: 0, ceiling: 1 };
 const STALE_MS = 10_000;
 // Charts at most this often: smooth to the eye, and half the work of every frame.
 const DRAW_MS = 50;
@@ -33,7 +35,7 @@ export function show(value) {
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 1e9)) return value.toPrecision(4);
   if (Number.isInteger(value) && size >= 1000) return formats[0].format(value);
-  return formats[size >= 1000 ? 1 : size >= 1 ? 2 : 3].format(value);
+  return formats[size >= 1000 ? 1 : size >= 0.1 || size === 0 ? 2 : 3].format(value);
 }
 
 const age = (ms) => {
@@ -43,7 +45,7 @@ const age = (ms) => {
 };
 
 class Card {
-  constructor(device, onPick) {
+  constructor(device, onPick, onSeen) {
     this.device = device;
     this.rows = new Map();
     this.box = element("input", { type: "checkbox", "aria-label": `Pick ${device.id}` });
@@ -57,6 +59,10 @@ class Card {
     this.root.card = this;
     this.visible = false;
     this.dirty = true;
+    follow(this.canvas, () => {
+      this.dirty = true;
+      onSeen();
+    });
   }
 
   draw(now) {
@@ -71,18 +77,19 @@ class Card {
       }
       write(value, show(series.latest));
     }
-    const { pen, width } = surface(this.canvas);
+    this.dirty = false;
+    this.grow(now);
+    const area = surface(this.canvas);
+    if (!area) return;
+    const { pen, width } = area;
     let row = 0;
     for (const name of this.rows.keys()) {
       const series = this.device.series.get(name);
-      const box = { x: 0, y: row * ROW_PX + 2, width, height: ROW_PX - 6 };
+      const box = { x: 0, y: row * ROW_PX + 1, width, height: ROW_PX - 6 };
       const color = colours.lines[row % colours.lines.length];
-      const isSwitch = series.kind === "boolean";
-      line(pen, series, box, color, POINTS, { step: isSwitch, floor: isSwitch ? 0 : null });
+      line(pen, series, box, color, POINTS, series.kind === "boolean" ? SWITCH : {});
       row += 1;
     }
-    this.dirty = false;
-    this.grow(now);
   }
 
   grow(now) {
@@ -96,7 +103,9 @@ export class Cards {
   constructor(grid, onPick, onSeen) {
     this.grid = grid;
     this.onPick = onPick;
+    this.onSeen = onSeen;
     this.cards = new Map();
+    this.order = [];
     this.shown = () => true;
     this.drawn = 0;
     this.watch = new IntersectionObserver(
@@ -116,11 +125,23 @@ export class Cards {
   }
 
   #add(device) {
-    const card = new Card(device, this.onPick);
-    const after = [...this.grid.children].find((other) => other.card.device.id > device.id);
-    this.grid.insertBefore(card.root, after ?? null);
+    const card = new Card(device, this.onPick, this.onSeen);
+    const at = this.#place(device.id);
+    this.grid.insertBefore(card.root, this.order[at]?.root ?? null);
+    this.order.splice(at, 0, card);
     this.cards.set(device.id, card);
     this.watch.observe(card.root);
+  }
+
+  // Where a device stands among the cards, which are sorted by id.
+  #place(id) {
+    let [low, high] = [0, this.order.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.order[middle].device.id < id) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   // Shows the cards of those devices only that `shown` names.
@@ -129,9 +150,11 @@ export class Cards {
     for (const [id, card] of this.cards) {
       if (shown(id)) continue;
       this.watch.unobserve(card.root);
+      unfollow(card.canvas);
       card.root.remove();
       this.cards.delete(id);
     }
+    this.order = this.order.filter((card) => shown(card.device.id));
     for (const device of devices.values()) {
       if (device.at > 0 && shown(device.id) && !this.cards.has(device.id)) this.#add(device);
     }

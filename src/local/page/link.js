@@ -43,7 +43,12 @@ export class Link {
       return this.#failed("tidewire local does not answer");
     }
     this.on.info(info);
-    const socket = new WebSocket(info.websocket, [PROTOCOL, `bearer.${info.token}`]);
+    let socket;
+    try {
+      socket = new WebSocket(info.websocket, [PROTOCOL, `bearer.${info.token}`]);
+    } catch {
+      return this.#failed("no connection can be made");
+    }
     this.socket = socket;
     let renew, ping;
     socket.onopen = () => {

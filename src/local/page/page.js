@@ -101,11 +101,14 @@ async function askState() {
   setTimeout(askState, STATE_MS);
 }
 
-let counted = { count: 0, at: performance.now() };
+// Frames come in bursts: the rate is a mean over some samples.
+const RATE_SAMPLES = 4;
+const counted = [{ count: 0, at: performance.now() }];
 function measure() {
-  const at = performance.now();
-  const rate = ((store.count - counted.count) * 1_000) / (at - counted.at);
-  counted = { count: store.count, at };
+  const now = { count: store.count, at: performance.now() };
+  const then = counted[0];
+  if (counted.push(now) > RATE_SAMPLES) counted.shift();
+  const rate = ((now.count - then.count) * 1_000) / (now.at - then.at);
   panels.own(rate, store.delays(Date.now()));
   picker.know([...store.devices.keys()]);
   cards.grow(Date.now());

@@ -1,7 +1,7 @@
 // The strip of figures, the leases and the dead letters, from /api/state.
 
-import { element, show, write } from "./cards.js";
-import { History, colours, line, surface } from "./spark.js";
+import { element, write } from "./cards.js";
+import { History, colours, follow, line, surface } from "./spark.js";
 
 const by = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -47,6 +47,7 @@ export class Panels {
     this.rates = new Rates();
     this.rateLine = new History(SLOTS);
     this.delayLine = new History(SLOTS);
+    for (const id of ["rate-line", "delay-line"]) follow(by(id), () => this.#lines());
   }
 
   // What this screen itself measures.
@@ -61,8 +62,10 @@ export class Panels {
 
   #lines() {
     for (const [id, series, hue] of [["rate-line", this.rateLine, 0], ["delay-line", this.delayLine, 1]]) {
-      const { pen, width, height } = surface(by(id));
-      line(pen, series, { x: 0, y: 0, width, height }, colours.lines[hue], SLOTS, { floor: 0 });
+      const area = surface(by(id));
+      if (!area) continue;
+      const box = { x: 0, y: 0, width: area.width, height: area.height };
+      line(area.pen, series, box, colours.lines[hue], SLOTS, { floor: 0 });
     }
   }
 
@@ -111,9 +114,9 @@ export class Panels {
       const id = worker.worker_id;
       const held = leases.filter((lease) => lease.owner === id && lease.state !== "ended").length;
       const rate = this.rates.of(`read ${id}`, worker.read_total, at);
-      const flight = known(worker.in_flight_bytes) ? `, ${show(worker.in_flight_bytes / 1e6)} MB in flight` : "";
-      const name = element("b", { text: short(id, 12, 4), title: id });
-      return element("li", {}, name, element("span", { text: `${held} shards, ${count(rate)}/s${flight}` }));
+      const flight = known(worker.in_flight_bytes) ? `, ${(worker.in_flight_bytes / 1e6).toFixed(1)} MB` : "";
+      const name = element("b", { text: short(id, 8, 4), title: id });
+      return element("li", {}, name, element("span", { text: `${held} shards, ${count(rate)}/s${flight}`, title: "held, read, in flight" }));
     });
     by("workers").replaceChildren(...items);
     by("workers").hidden = items.length === 0;

@@ -2,11 +2,34 @@
 
 const ratio = () => Math.min(window.devicePixelRatio || 1, 2);
 
-// Fits the canvas's pixels to its size on screen and clears it; the context in CSS pixels.
+// Sizes are kept as they are observed: to ask for one between two writes would lay the page out
+// anew for each chart.
+const sizes = new WeakMap();
+const observer = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    sizes.set(target, { width: contentRect.width, height: contentRect.height });
+    target.onresized?.();
+  }
+});
+
+// Follows a canvas's size; `onresized` is called once it is known and whenever it changes.
+export function follow(canvas, onresized) {
+  canvas.onresized = onresized;
+  observer.observe(canvas);
+}
+
+export function unfollow(canvas) {
+  canvas.onresized = null;
+  observer.unobserve(canvas);
+}
+
+// Fits the pixels of a followed canvas to its size on screen and clears it; the context in CSS
+// pixels, or nothing while the size is unknown.
 export function surface(canvas) {
+  const size = sizes.get(canvas);
+  if (!size) return null;
+  const { width, height } = size;
   const scale = ratio();
-  const width = canvas.clientWidth;
-  const height = canvas.clientHeight;
   const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== w || canvas.height !== h) {
     canvas.width = w;
@@ -20,17 +43,16 @@ export function surface(canvas) {
 
 // Draws a series (anything with `length` and `at(i)`) into a box. `slots` places come to the width,
 // the newest at the right.
-export function line(pen, series, box, color, slots, { step = false, floor = null } = {}) {
+export function line(pen, series, box, color, slots, { step = false, floor = Infinity, ceiling = -Infinity } = {}) {
   const n = series.length;
   if (n === 0) return;
-  let low = Infinity;
-  let high = -Infinity;
+  let low = floor;
+  let high = ceiling;
   for (let i = 0; i < n; i += 1) {
     const value = series.at(i);
     if (value < low) low = value;
     if (value > high) high = value;
   }
-  if (floor !== null) low = Math.min(floor, low);
   // A flat line lies in the middle, and noise is not blown up to fill the box.
   const least = Math.max(Math.abs(high) * 0.002, 1e-9);
   if (high - low < least) {

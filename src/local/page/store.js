@@ -34,24 +34,22 @@ class Device {
   constructor(id) {
     this.id = id;
     this.series = new Map();
-    this.seen = new Map();
-    this.time = "";
+    this.last = { time: "", shard: null, seq: "", sub: 0, i: 0 };
     this.at = 0;
   }
 
-  // Whether this reading is new and newer; repeats and late ones change nothing.
+  // Whether this reading is newer than what is shown: by event time, then by its place in the
+  // stream. Repeats and late ones change nothing.
   take(reading, now) {
-    const seq = String(reading.seq ?? "");
-    const last = this.seen.get(reading.shard);
-    if (last && seq) {
-      const order = compare(seq, last.seq) || (reading.sub ?? 0) - last.sub || (reading.i ?? 0) - last.i;
-      if (order <= 0) return false;
+    const { shard, sub = 0, i = 0 } = reading;
+    const [time, seq] = [String(reading.time_ns ?? ""), String(reading.seq ?? "")];
+    const last = this.last;
+    const order = compare(time, last.time);
+    if (order < 0) return false;
+    if (order === 0 && shard === last.shard) {
+      if ((compare(seq, last.seq) || sub - last.sub || i - last.i) <= 0) return false;
     }
-    this.seen.set(reading.shard, { seq, sub: reading.sub ?? 0, i: reading.i ?? 0 });
-    if (this.seen.size > 64) this.seen.delete(this.seen.keys().next().value);
-    const time = String(reading.time_ns ?? "");
-    if (compare(time, this.time) < 0) return false;
-    this.time = time;
+    this.last = { time, shard, seq, sub, i };
     this.at = now;
     for (const [name, value] of Object.entries(reading.measures ?? {})) {
       let series = this.series.get(name);

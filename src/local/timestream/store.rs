@@ -43,7 +43,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn open(options: &Options) -> rusqlite::Result<Self> {
-        let db = Connection::open_in_memory()?;
+        let db = Connection::open("")?;
         db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(Self {
             db,

@@ -49,6 +49,8 @@ pub(super) struct Table {
     measures: BTreeMap<String, Measure>,
     measure_names: BTreeMap<String, Measure>,
     series: BTreeMap<Vec<(String, String)>, i64>,
+    /// Rows stored.
+    pub(super) rows: u64,
     /// Names came since the view was made.
     pub(super) view_is_stale: bool,
 }
@@ -83,6 +85,7 @@ impl Table {
             measures: BTreeMap::new(),
             measure_names: BTreeMap::new(),
             series: BTreeMap::new(),
+            rows: 0,
             view_is_stale: true,
         })
     }
@@ -130,6 +133,7 @@ impl Table {
             record.version,
             &cells,
         )? {
+            self.rows += 1;
             return Ok(Settled::Accept(record.version));
         }
         let key = (series, record.time_ns, name);

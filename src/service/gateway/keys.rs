@@ -1,9 +1,9 @@
 //! The keys that viewers' tokens are checked with.
 
-use std::fmt;
-
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
+
+use crate::service::settings::Secret;
 
 /// An HS256 secret is at least as long as its hash (RFC 7518, 3.2): 256 bits.
 pub const SECRET_BYTES_MIN: usize = 32;
@@ -31,34 +31,6 @@ pub enum KeysError {
     TooManyKeys(usize),
 }
 
-/// A shared secret. It is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    /// From a file's or a variable's content; the line end that editors add is no part of it.
-    ///
-    /// # Errors
-    /// [`KeysError::SecretTooShort`].
-    pub fn new(text: &str) -> Result<Self, KeysError> {
-        let bytes = text.trim_end_matches(['\r', '\n']).as_bytes();
-        if bytes.len() < SECRET_BYTES_MIN {
-            return Err(KeysError::SecretTooShort(bytes.len()));
-        }
-        Ok(Self(bytes.to_vec()))
-    }
-
-    pub(super) fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
 /// One key with the one algorithm it is for: a token's header chooses among keys, never how a key
 /// is used, or an RS256 public key would serve as an HS256 secret (RFC 8725, 2.1 and 3.1).
 #[derive(Clone, Debug)]
@@ -68,19 +40,32 @@ pub(super) struct Key {
     pub(super) decoding: DecodingKey,
 }
 
-/// The keys, of one secret or of a JWKS.
+/// The keys: of a secret, of a JWKS, or of both.
 #[derive(Clone, Debug)]
 pub struct Keys(Vec<Key>);
 
 impl Keys {
     /// HS256 with a shared secret.
-    #[must_use]
-    pub fn of_secret(secret: &Secret) -> Self {
-        Self(vec![Key {
+    ///
+    /// # Errors
+    /// [`KeysError::SecretTooShort`].
+    pub fn of_secret(secret: &Secret) -> Result<Self, KeysError> {
+        let bytes = secret.reveal().as_bytes();
+        if bytes.len() < SECRET_BYTES_MIN {
+            return Err(KeysError::SecretTooShort(bytes.len()));
+        }
+        Ok(Self(vec![Key {
             id: None,
             algorithm: Algorithm::HS256,
-            decoding: DecodingKey::from_secret(secret.expose()),
-        }])
+            decoding: DecodingKey::from_secret(bytes),
+        }]))
+    }
+
+    /// These keys and those of another set.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
     }
 
     /// The public keys of a JWKS (RFC 7517): RSA for RS256, P-256 for ES256, Ed25519 for `EdDSA`.

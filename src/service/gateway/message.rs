@@ -11,9 +11,6 @@ use crate::push::permit::{ANY_SUFFIX, permits};
 /// API Gateway takes messages of up to 128 KB from a client.
 pub const MESSAGE_BYTES_MAX: usize = 128 * 1024;
 
-/// Device ids in one subscription. Beyond this "all", or a token's patterns, serve better.
-pub const DEVICES_MAX: usize = 1_000;
-
 /// The ids of one subscription together: half of what a DynamoDB item holds (400 KB), since names,
 /// `allowed` and the rest of the row take their part.
 pub const DEVICES_BYTES_MAX: usize = 200 * 1024;
@@ -54,8 +51,8 @@ pub(super) enum Complaint {
     Pattern,
     #[error("the action is none of subscribe, unsubscribe and ping")]
     UnknownAction,
-    #[error("{0} device ids are too many, at most {DEVICES_MAX} can be subscribed")]
-    TooMany(usize),
+    #[error("{asked} device ids are too many, at most {most} can be subscribed")]
+    TooMany { asked: usize, most: usize },
     #[error("the message or its device ids are too large")]
     TooLarge,
     #[error("your token does not allow these devices; nothing was changed")]
@@ -77,7 +74,7 @@ impl Complaint {
             Self::BadDeviceIds => "bad_device_ids",
             Self::Pattern => "pattern",
             Self::UnknownAction => "unknown_action",
-            Self::TooMany(_) => "too_many",
+            Self::TooMany { .. } => "too_many",
             Self::TooLarge => "too_large",
             Self::NotAllowed(_) => "not_allowed",
             Self::AllButSome => "all_but_some",
@@ -109,22 +106,22 @@ struct Said {
     device_ids: Option<Value>,
 }
 
-/// Reads a message.
-pub(super) fn read(body: &str) -> Result<Ask, Complaint> {
+/// Reads a message, which may name `most` devices.
+pub(super) fn read(body: &str, most: usize) -> Result<Ask, Complaint> {
     if body.len() > MESSAGE_BYTES_MAX {
         return Err(Complaint::TooLarge);
     }
     let said: Said = serde_json::from_str(body).map_err(|_| Complaint::BadMessage)?;
     match said.action.as_str() {
-        "subscribe" => devices(said.device_ids).map(Ask::Subscribe),
-        "unsubscribe" => devices(said.device_ids).map(Ask::Unsubscribe),
+        "subscribe" => devices(said.device_ids, most).map(Ask::Subscribe),
+        "unsubscribe" => devices(said.device_ids, most).map(Ask::Unsubscribe),
         "ping" => Ok(Ask::Ping),
         _ => Err(Complaint::UnknownAction),
     }
 }
 
 /// `device_ids`: absent or with a `"*"` among them, all; an empty list, none.
-fn devices(field: Option<Value>) -> Result<Wanted, Complaint> {
+fn devices(field: Option<Value>, most: usize) -> Result<Wanted, Complaint> {
     let Some(field) = field else {
         return Ok(Wanted::All);
     };
@@ -133,8 +130,9 @@ fn devices(field: Option<Value>) -> Result<Wanted, Complaint> {
         return Ok(Wanted::All);
     }
     let ids: BTreeSet<String> = ids.into_iter().collect();
-    if ids.len() > DEVICES_MAX {
-        return Err(Complaint::TooMany(ids.len()));
+    let asked = ids.len();
+    if asked > most {
+        return Err(Complaint::TooMany { asked, most });
     }
     if ids
         .iter()

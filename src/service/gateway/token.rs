@@ -6,7 +6,8 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde_json::{Map, Value, json};
 
-use super::keys::{Key, Keys, Secret};
+use super::keys::{Key, Keys};
+use crate::service::settings::Secret;
 
 /// API Gateway takes 10,240 bytes of headers in all: nothing longer can be a token.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -231,7 +232,7 @@ pub fn mint(secret: &Secret, subject: &str, now_s: i64) -> String {
 /// Signs any claims with HS256.
 #[must_use]
 pub fn sign(secret: &Secret, claims: &Value) -> String {
-    let key = EncodingKey::from_secret(secret.expose());
+    let key = EncodingKey::from_secret(secret.reveal().as_bytes());
     encode(&Header::new(Algorithm::HS256), claims, &key)
         .expect("a JSON value serializes, and HMAC takes a secret of any length")
 }

@@ -113,13 +113,11 @@ choice! {
 
 choice! {
     /// What a field's value becomes.
-    FieldType "`float`, `int`, `bool` or `string`" {
+    FieldType "`float`, `int` or `string`" {
         /// A 64-bit floating point number, which every number is by default.
         Float = "float",
         /// A 64-bit whole number.
         Int = "int",
-        /// True or false.
-        Bool = "bool",
         /// Text.
         Text = "string",
     }

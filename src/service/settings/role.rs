@@ -10,9 +10,9 @@ use super::problem::{Place, Problem, Problems};
 pub struct WorkerSettings {
     /// The stream's name or ARN.
     pub stream: String,
-    /// The Timestream sink, unless it is off.
-    pub timestream: Option<TimestreamTarget>,
-    /// The live queues; none if that sink is off. At least one sink is on.
+    /// The Timestream sink.
+    pub timestream: TimestreamTarget,
+    /// The live queues; none if that sink is off.
     pub queue_urls: Vec<Url>,
     /// The queue of dead letters.
     pub dead_letter_queue_url: Url,
@@ -65,32 +65,24 @@ impl Settings {
     /// What `worker` needs.
     ///
     /// # Errors
-    /// Everything that is missing: stream, dead-letter queue, any sink.
+    /// Everything that is missing: stream, dead-letter queue, Timestream table.
     pub fn worker(&self) -> Result<WorkerSettings, Problems> {
         let mut missing = Missing::new(self);
         let stream = missing.want("source", "stream", &self.source.stream);
         let dead_letters = missing.want("dead_letter", "queue_url", &self.dead_letter.queue_url);
-        let timestream = match (&self.timestream.database, &self.timestream.table) {
-            (Some(database), Some(table)) => Some(TimestreamTarget {
-                database: database.clone(),
-                table: table.clone(),
-            }),
-            _ => None,
-        };
-        if timestream.is_none() && self.queue.urls.is_empty() {
-            missing.note(
-                "no sink is on: set `timestream.database` and `timestream.table`, or `queue.urls`, or both".to_owned(),
-            );
-        }
+        let database = missing.want("timestream", "database", &self.timestream.database);
+        let table = missing.want("timestream", "table", &self.timestream.table);
+        let target = database.zip(table);
+        let needed = stream.zip(dead_letters).zip(target);
         missing.finish(
-            stream
-                .zip(dead_letters)
-                .map(|(stream, dead_letter_queue_url)| WorkerSettings {
+            needed.map(
+                |((stream, dead_letter_queue_url), (database, table))| WorkerSettings {
                     stream,
-                    timestream,
+                    timestream: TimestreamTarget { database, table },
                     queue_urls: self.queue.urls.clone(),
                     dead_letter_queue_url,
-                }),
+                },
+            ),
         )
     }
 

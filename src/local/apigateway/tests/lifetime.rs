@@ -90,7 +90,13 @@ async fn a_killed_viewer_and_a_lost_event_leave_no_disconnect() {
     let (mut killed, id) = stand.viewer();
     assert!(stand.gateway.kill(&id));
     assert!(!stand.gateway.kill(&id));
-    killed.read().unwrap_err();
+    match killed.read().unwrap_err() {
+        WsError::Io(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+        error => assert!(
+            error.to_string().contains("without closing handshake"),
+            "{error}"
+        ),
+    }
     stand.gone(&id).await;
 
     stand.gateway.lose_disconnects(true);

@@ -32,6 +32,10 @@ async fn sql_only_reads_one_statement() {
             "with x as (select 1) delete from \":t1\"",
             "only reading is allowed",
         ),
+        (
+            "with x as (select 1) delete from \":t1\" returning time",
+            "only reading is allowed",
+        ),
         ("attach 'file.db' as other", "only one statement that reads"),
         ("pragma query_only = 0", "only one statement that reads"),
         ("select 1; drop view readings", "only one statement"),
@@ -56,7 +60,9 @@ async fn a_query_without_end_is_stopped_and_writes_go_on() {
     let stand = stand(options).await;
     let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) ";
     let count = format!("{endless} select count(*) from n");
-    let why = stand.server.sql(count).await.unwrap_err();
+    let query = stand.server.sql(count);
+    let answer = tokio::time::timeout(Duration::from_secs(10), query).await;
+    let why = answer.expect("the query runs on").unwrap_err();
     assert_eq!(why, "the query took too long and was stopped");
     let rows = format!("{endless} select i from n");
     let why = stand.server.sql(rows).await.unwrap_err();

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::Sent;
-use crate::service::gateway::keys::{Keys, Secret};
+use crate::service::gateway::keys::Keys;
 use crate::service::gateway::token::{Rules, mint};
+use crate::service::settings::Secret;
 
 pub(super) const NOW: EpochMillis = EpochMillis(1_800_000_000_000);
 pub(super) const NOW_S: i64 = 1_800_000_000;
@@ -124,7 +125,7 @@ pub(super) struct Stand {
 }
 
 pub(super) fn secret() -> Secret {
-    Secret::new(SECRET).unwrap()
+    Secret::new(SECRET.to_owned())
 }
 
 pub(super) fn token() -> String {
@@ -134,9 +135,10 @@ pub(super) fn token() -> String {
 impl Stand {
     pub(super) fn with(change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options {
-            rules: Rules::new(Keys::of_secret(&secret())),
+            rules: Rules::new(Keys::of_secret(&secret()).unwrap()),
             legacy_token: false,
             origins: Vec::new(),
+            subscriptions_max: 1_000,
         };
         change(&mut options);
         let table = Table::default();

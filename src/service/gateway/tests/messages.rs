@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::message::{DEVICE_BYTES_MAX, DEVICES_MAX};
+use super::super::message::DEVICE_BYTES_MAX;
 use super::*;
 
 async fn subscribe(stand: &Stand, ids: &Value) -> Value {
@@ -98,16 +98,17 @@ async fn devices_that_are_not_allowed_are_named_and_nothing_changes() {
 #[tokio::test]
 async fn the_number_and_the_size_of_devices_are_bounded() {
     let stand = Stand::connected(|_| {}).await;
+    let most = stand.gateway.options.subscriptions_max;
     let many = |count: usize| {
         (0..count)
             .map(|n| json!(format!("d{n}")))
             .collect::<Value>()
     };
-    let frame = subscribe(&stand, &many(DEVICES_MAX + 1)).await;
+    let frame = subscribe(&stand, &many(most + 1)).await;
     assert_eq!(object(&frame), ("error", "too_many"));
     assert!(frame["message"].as_str().unwrap().contains("1001"));
-    subscribe(&stand, &many(DEVICES_MAX)).await;
-    assert!(matches!(stand.wanted(), Wanted::Devices(ids) if ids.len() == DEVICES_MAX));
+    subscribe(&stand, &many(most)).await;
+    assert!(matches!(stand.wanted(), Wanted::Devices(ids) if ids.len() == most));
 
     let long = "x".repeat(DEVICE_BYTES_MAX + 1);
     assert_eq!(

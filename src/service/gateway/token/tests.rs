@@ -30,11 +30,11 @@ fn provider() -> Rules {
 }
 
 fn secret() -> Secret {
-    Secret::new(SECRET).unwrap()
+    Secret::new(SECRET.to_owned())
 }
 
 fn shared() -> Rules {
-    Rules::new(Keys::of_secret(&secret()))
+    Rules::new(Keys::of_secret(&secret()).unwrap())
 }
 
 fn verdict(claims: &Value) -> Result<Claims, Refused> {
@@ -78,7 +78,7 @@ fn an_hmac_with_the_public_key_as_its_secret_is_no_signature() {
     let published = stored("jwks")["keys"][4]["k"].as_str().unwrap().to_owned();
     for public in [text("rsa_public_pem"), modulus, published] {
         let forged = sign(
-            &Secret::new(&public).unwrap(),
+            &Secret::new(public),
             &json!({ "sub": "eve", "iss": "https://id.example", "aud": "tidewire",
                      "exp": NOW_S + 60, "devices": ["*"] }),
         );
@@ -144,7 +144,7 @@ fn a_changed_byte_anywhere_breaks_a_token() {
 
 #[test]
 fn another_secret_does_not_do() {
-    let other = Secret::new("another-secret-of-thirty-two-or-more-bytes").unwrap();
+    let other = Secret::new("another-secret-of-thirty-two-or-more-bytes".to_owned());
     let token = sign(&other, &json!({ "exp": NOW_S + 60 }));
     assert_eq!(verify(&token, NOW_S, &shared()), Err(Refused::Signature));
 }
@@ -282,7 +282,7 @@ fn a_minted_token_is_good_for_a_minute_less_than_two_hours() {
 
 #[test]
 fn bad_keys_say_what_is_wrong_and_not_what_they_are() {
-    let short = Secret::new("too short\n").unwrap_err();
+    let short = Keys::of_secret(&Secret::new("too short".to_owned())).unwrap_err();
     assert_eq!(short, KeysError::SecretTooShort(9));
     let error = Keys::of_jwks("{\"keys\": \"hush\"").unwrap_err();
     assert!(!error.to_string().contains("hush"), "{error}");
@@ -292,4 +292,19 @@ fn bad_keys_say_what_is_wrong_and_not_what_they_are() {
     );
     assert!(!format!("{:?}", shared()).contains(SECRET));
     assert!(!format!("{:?}", secret()).contains(SECRET));
+}
+
+#[test]
+fn a_secret_and_a_jwks_can_stand_side_by_side() {
+    let rules = Rules {
+        keys: provider().keys.and(shared().keys),
+        ..provider()
+    };
+    assert!(verify(&text("es256"), NOW_S, &rules).is_ok());
+    let claims = json!({ "exp": NOW_S + 60, "iss": "https://id.example", "aud": "tidewire",
+                         "devices": "*" });
+    assert!(verify(&sign(&secret(), &claims), NOW_S, &rules).is_ok());
+    let modulus = stored("jwks")["keys"][0]["n"].as_str().unwrap().to_owned();
+    let forged = sign(&Secret::new(modulus), &claims);
+    assert_eq!(verify(&forged, NOW_S, &rules), Err(Refused::Signature));
 }

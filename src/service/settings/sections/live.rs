@@ -51,7 +51,8 @@ section! {
         jwks_file: Option<String>;
         /// The issuer (`iss`) a token must name. Not set: any.
         issuer: Option<String>;
-        /// The audience (`aud`) a token must name. Not set: any.
+        /// The audience (`aud`) a token must name. Not set: a token that names one is refused,
+        /// having been made for somebody else.
         audience: Option<String>;
         /// The claim that lists the devices (ids or patterns) its bearer may see. Not set: all.
         allowed_claim: Option<String>;

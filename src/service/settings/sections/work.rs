@@ -75,11 +75,11 @@ section! {
 }
 
 section! {
-    /// The Timestream sink; off unless `database` and `table` are set.
+    /// The Timestream sink.
     Timestream "timestream" {
-        /// The database.
+        /// The database. The worker needs it.
         database: Option<String>;
-        /// The table.
+        /// The table. The worker needs it.
         table: Option<String>;
         /// Create database and table if there are none.
         create: bool = "false";

@@ -1,0 +1,44 @@
+# What one does with this repository. `just` lists it.
+
+_list:
+    @just --list --unsorted
+
+# Everything a change must pass, tools at hand assumed (`.ci/run` fetches them)
+check: fmt clippy test doc deny
+
+# Formatting is as rustfmt wants it
+fmt:
+    cargo fmt --check
+
+# Lints, warnings as errors, with and without the local stand
+clippy:
+    cargo clippy --locked --all-targets -- -D warnings
+    cargo clippy --locked --no-default-features -- -D warnings
+
+# All tests, on the embedded servers
+test:
+    cargo test --locked
+
+# The API's documentation, warnings as errors
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+# Licences, banned crates, sources
+deny:
+    cargo deny check --hide-inclusion-graph licenses bans sources
+
+# Known vulnerabilities; fetches the advisory database
+audit:
+    cargo deny check advisories
+
+# Write the pages that come from tables in the code
+bless:
+    TIDEWIRE_BLESS=1 cargo test --test docs
+
+# Everything on this machine, with a page to look at
+local *ARGS:
+    cargo run -- local {{ARGS}}
+
+# The container image, without the local stand
+image TAG="tidewire:dev":
+    docker build --tag {{TAG}} .

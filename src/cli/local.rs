@@ -1,0 +1,99 @@
+//! `tidewire local`: all of it on this machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::process::{self, Process};
+use crate::local::stand::{Options, Stand};
+use crate::service::clock::Clock;
+use crate::service::http::Probes;
+use crate::service::http::beat::Beats;
+use crate::service::settings::Settings;
+use crate::service::shutdown::Shutdown;
+
+/// A whole system on 127.0.0.1: Kinesis, DynamoDB, SQS, Timestream and a WebSocket API embedded,
+/// workers, a broadcaster, devices, and a page that shows them live.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Simulated devices; 0 starts without any, for readings of your own
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    devices: usize,
+    /// Readings a second, of all simulated devices together
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    rate: u32,
+    /// Shards of the stream
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
+    shards: u16,
+    /// Workers that share the shards, each as if it were a process of its own; 0 for none
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    workers: usize,
+    /// The first of seven ports to listen on; 0 lets the system choose
+    #[arg(long, default_value_t = 7400, value_name = "PORT")]
+    port_base: u16,
+    /// Keep readings in Timestream's memory store for so many hours, as AWS does, rather than take
+    /// any past time: conflicts in older data are then answered 200 and go to a rejection file
+    #[arg(long, value_name = "HOURS")]
+    memory_store_hours: Option<u64>,
+    /// Print where everything is as one line of JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Seconds in which the services drain after Ctrl-C; a second Ctrl-C ends at once.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Starts the stand and runs it until a signal.
+///
+/// # Errors
+/// A part did not start, or ended by itself.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    // The stand's own log settings are those of a process without a config file.
+    let settings = Settings::load(None, |name| {
+        name.starts_with("TIDEWIRE_LOG__")
+            .then(|| std::env::var(name).ok())?
+    })?;
+    let process = Process::begin(&settings.log)?;
+    let options = Options {
+        devices: args.devices,
+        rate: args.rate,
+        shards: args.shards,
+        workers: args.workers,
+        port_base: args.port_base,
+        memory_store_hours: args.memory_store_hours,
+    };
+    process.runtime.block_on(async {
+        let (mut stand, listener) = Stand::start(&options, GRACE).await?;
+        let shutdown = Shutdown::new(GRACE);
+        let view = Arc::clone(&stand.view);
+        let seen = Arc::clone(&stand.view);
+        let probes = Probes {
+            beats: Beats::new(Clock::start()),
+            ready: Arc::new(move || seen.ready()),
+            state: Arc::new(move || view.state()),
+            gauges: Arc::new(|| {}),
+        };
+        show(args.json, &stand)?;
+        let asked = shutdown.draining().clone();
+        let work = async move {
+            let failed = tokio::select! {
+                biased;
+                () = asked.cancelled() => Ok(()),
+                failure = stand.failed() => Err(failure),
+            };
+            stand.end().await;
+            failed
+        };
+        process::serve(listener, process.metrics.clone(), probes, shutdown, work).await
+    })
+}
+
+fn show(json: bool, stand: &Stand) -> Result<(), Failure> {
+    if !json {
+        println!("{}", stand.card.for_people());
+        return Ok(());
+    }
+    let line = serde_json::to_string(&stand.card);
+    println!("{}", line.map_err(|error| Failure::new(error.to_string()))?);
+    Ok(())
+}

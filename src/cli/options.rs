@@ -1,0 +1,156 @@
+//! From settings, which operators tune, to the options of each part.
+
+use std::time::Duration;
+
+use crate::aws;
+use crate::decode;
+use crate::lease;
+use crate::model::DeviceId;
+use crate::pipeline;
+use crate::push;
+use crate::service::broadcaster;
+use crate::service::settings::{
+    DeviceIdFrom, FieldType, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat,
+    Settings, TimeUnit, WorkerSettings,
+};
+use crate::service::worker;
+
+fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A setting's bound is below the platform's; what it cuts off was never reachable.
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The keeper of leases.
+#[must_use]
+pub fn leases(settings: &Settings) -> lease::Options {
+    let lease = &settings.lease;
+    let grace = Duration::from_secs(settings.shutdown.grace_s);
+    lease::Options {
+        lease_duration: millis(lease.duration_ms),
+        renew_every: millis(lease.renew_every_ms),
+        scan_every: millis(lease.scan_every_ms),
+        // The rest of the grace period is for releasing.
+        drain_deadline: grace.mul_f64(DRAIN_SHARE),
+        initial_position: match settings.source.initial_position {
+            InitialPosition::TrimHorizon => lease::Initial::TrimHorizon,
+            InitialPosition::Latest => lease::Initial::Latest,
+            // `rules` refuses AT_TIMESTAMP without its instant.
+            InitialPosition::AtTimestamp => {
+                lease::Initial::AtTimestamp(settings.source.initial_timestamp.unwrap_or_default())
+            }
+        },
+        leases_max: lease.leases_max.map_or(usize::MAX, count),
+        ..lease::Options::default()
+    }
+}
+
+/// Draining's share of the grace period.
+const DRAIN_SHARE: f64 = 0.7;
+
+/// The reading side.
+#[must_use]
+pub fn worker(settings: &Settings, needs: &WorkerSettings) -> worker::Options {
+    let stream = aws::kinesis::StreamRef::from(needs.stream.as_str());
+    let pipeline = pipeline::Options {
+        store_window: millis(settings.timestream.window_ms),
+        store_requests_max: count(settings.timestream.requests_in_flight_max),
+        queue_format: match settings.queue.format {
+            QueueFormat::Packed => pipeline::message::Format::Packed,
+            QueueFormat::Single => pipeline::message::Format::Single,
+        },
+        queue_window: millis(settings.queue.window_ms),
+        budget_bytes: settings.pipeline.budget_bytes.0,
+        reads_max: count(settings.pipeline.reads_max),
+        records_max: u32::try_from(settings.source.batch_size).unwrap_or(u32::MAX),
+        ..pipeline::Options::new(stream.bare_name().into(), needs.queue_urls.len())
+    };
+    worker::Options {
+        decode: decoding(settings),
+        poll_every: millis(settings.source.poll_interval_ms),
+        queue_max_age: settings.queue.max_age_s.map(Duration::from_secs),
+        ..worker::Options::new(pipeline)
+    }
+}
+
+fn decoding(settings: &Settings) -> decode::Options {
+    let decode = &settings.decode;
+    let unit = |unit: TimeUnit| match unit {
+        TimeUnit::Seconds => decode::TimeUnit::Seconds,
+        TimeUnit::Millis => decode::TimeUnit::Millis,
+        TimeUnit::Micros => decode::TimeUnit::Micros,
+        TimeUnit::Nanos => decode::TimeUnit::Nanos,
+        TimeUnit::Rfc3339 => decode::TimeUnit::Rfc3339,
+    };
+    let kind = |kind: &FieldType| match kind {
+        FieldType::Float => decode::FieldType::Float,
+        FieldType::Int => decode::FieldType::Int,
+        FieldType::Text => decode::FieldType::Text,
+    };
+    decode::Options {
+        device_id: match &decode.device_id {
+            DeviceIdFrom::Field(name) => decode::DeviceSource::Field(name.clone()),
+            DeviceIdFrom::PartitionKey => decode::DeviceSource::PartitionKey,
+            DeviceIdFrom::Constant(id) => {
+                decode::DeviceSource::Constant(DeviceId::from(id.as_str()))
+            }
+        },
+        time: match (&decode.time_field, decode.time_unit) {
+            (Some(name), Some(named)) => decode::TimeSource::Field {
+                name: name.clone(),
+                unit: unit(named),
+            },
+            // `rules` refuses one without the other.
+            _ => decode::TimeSource::Arrival,
+        },
+        dimensions: decode.dimensions.clone(),
+        types: decode
+            .types
+            .iter()
+            .map(|(name, as_what)| (name.clone(), kind(as_what)))
+            .collect(),
+        separator: decode.separator.clone(),
+    }
+}
+
+/// The Timestream table.
+#[must_use]
+pub fn timestream_table(settings: &Settings, needs: &WorkerSettings) -> aws::timestream::Table {
+    aws::timestream::Table {
+        database: needs.timestream.database.clone(),
+        table: needs.timestream.table.clone(),
+        measure_name: match &settings.timestream.measure_name {
+            MeasureName::Auto => aws::timestream::MeasureName::Auto,
+            MeasureName::Constant(name) => aws::timestream::MeasureName::Constant(name.clone()),
+            MeasureName::Field(name) => aws::timestream::MeasureName::Field(name.clone()),
+        },
+    }
+}
+
+/// The broadcaster.
+#[must_use]
+pub fn broadcaster(settings: &Settings) -> broadcaster::Options {
+    let live = &settings.broadcaster;
+    broadcaster::Options {
+        push: push::Options {
+            window: millis(live.window_ms),
+            mode: match live.mode {
+                Owed::Latest => push::Mode::Latest,
+                Owed::Every => push::Mode::Every,
+            },
+            form: match live.frame {
+                FrameFormat::Packed => push::Form::Joined,
+                FrameFormat::Single => push::Form::Single,
+            },
+            posts_max: count(live.posts_in_flight_max),
+            max_age: live.max_age_s.map(Duration::from_secs),
+            ..push::Options::default()
+        },
+        refresh: millis(live.snapshot_every_ms),
+        drain: Duration::from_secs(settings.shutdown.grace_s).mul_f64(DRAIN_SHARE),
+        ..broadcaster::Options::default()
+    }
+}

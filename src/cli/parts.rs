@@ -1,0 +1,224 @@
+//! From settings to the parts that services are made of: clients, adapters, options.
+
+use super::failure::Failure;
+use super::options;
+use crate::aws::connections::{self, Names};
+use crate::aws::dead_letters::SqsDeadLetters;
+use crate::aws::discovery::Discovery;
+use crate::aws::kinesis::{Kinesis, StreamRef};
+use crate::aws::lease_table::DynamoLeases;
+use crate::aws::provision::{self, ConnectionTable, QueueKind, require};
+use crate::aws::sqs::Queue;
+use crate::aws::timestream::Timestream;
+use crate::aws::{Clients, Endpoints, Service, Setup, StaticCredentials, Target, explain};
+use crate::door::lease_table::{self, LeaseTable as _};
+use crate::service::gateway::{self, Gateway};
+use crate::service::settings::{self, Settings, Url, WorkerSettings};
+
+impl From<settings::Problems> for Failure {
+    fn from(problems: settings::Problems) -> Self {
+        Self::settings(problems.to_string())
+    }
+}
+
+impl From<require::Unmet> for Failure {
+    fn from(unmet: require::Unmet) -> Self {
+        Self::new(unmet.0)
+    }
+}
+
+/// The AWS clients that the settings describe.
+///
+/// # Errors
+/// No region, or no credentials.
+pub async fn clients(settings: &Settings) -> Result<Clients, Failure> {
+    let aws = &settings.aws;
+    let text = |url: &Option<Url>| url.as_ref().map(|url| url.as_str().to_owned());
+    let credentials = match (&aws.access_key_id, &aws.secret_access_key) {
+        (Some(id), Some(secret)) => Some(StaticCredentials {
+            access_key_id: id.clone(),
+            secret_access_key: secret.clone(),
+            session_token: aws.session_token.clone(),
+        }),
+        _ => None,
+    };
+    let setup = Setup {
+        region: aws.region.clone(),
+        endpoints: Endpoints {
+            kinesis: text(&aws.endpoint_kinesis),
+            dynamodb: text(&aws.endpoint_dynamodb),
+            sqs: text(&aws.endpoint_sqs),
+            timestream: text(&aws.endpoint_timestream),
+            management: text(&aws.endpoint_management),
+        },
+        credentials,
+    };
+    setup
+        .load()
+        .await
+        .map_err(|unready| Failure::new(unready.to_string()))
+}
+
+/// What a worker reads from and writes to, checked to be there.
+#[derive(Debug)]
+pub struct WorkerParts {
+    /// The stream.
+    pub stream: Kinesis,
+    /// The lease table.
+    pub table: DynamoLeases,
+    /// The Timestream sink.
+    pub timestream: Timestream,
+    /// The live queues.
+    pub queues: Vec<Queue>,
+    /// The dead letters.
+    pub dead_letters: SqsDeadLetters<Queue>,
+    /// Keeps Timestream's endpoint fresh; to be run beside the worker.
+    pub discovery: Option<Discovery>,
+}
+
+/// Makes a worker's parts and asks each service once whether what it needs is there, so that what
+/// is wrong is said now, in one sentence, and not in the log of a worker that waits.
+///
+/// # Errors
+/// The first thing that is missing, unreachable or not permitted, with the remedy.
+pub async fn worker(
+    settings: &Settings,
+    needs: &WorkerSettings,
+    clients: &Clients,
+) -> Result<WorkerParts, Failure> {
+    let endpoints = clients.endpoints();
+    let kinesis = clients.kinesis();
+    let stream = StreamRef::from(needs.stream.as_str());
+    require::stream(&kinesis, &stream, endpoints).await?;
+    let table = DynamoLeases::new(clients.dynamodb(), &settings.lease.table);
+    let prepared = table.prepare(settings.lease.create).await;
+    prepared.map_err(|error| lease_table(&error, &settings.lease.table, endpoints))?;
+    let sqs = clients.sqs();
+    let mut queues = Vec::new();
+    for url in &needs.queue_urls {
+        let url = require::queue(&sqs, url.as_str(), QueueKind::Live, endpoints).await?;
+        queues.push(Queue::at(sqs.clone(), url));
+    }
+    let letters = needs.dead_letter_queue_url.as_str();
+    require::queue(&sqs, letters, QueueKind::DeadLetters, endpoints).await?;
+    let letters = Queue::open(sqs.clone(), letters).await;
+    let letters = letters.map_err(|failed| Failure::new(failed.to_string()))?;
+    let (client, discovery) = clients
+        .timestream()
+        .await
+        .map_err(|failed| Failure::new(failed.to_string()))?;
+    let target = &needs.timestream;
+    if settings.timestream.create {
+        let made = provision::create_timestream(&client, &target.database, &target.table).await;
+        made.map_err(|failed| Failure::new(failed.to_string()))?;
+    }
+    require::timestream(&client, &target.database, &target.table, endpoints).await?;
+    let message_bytes_max = letters.message_bytes_max();
+    Ok(WorkerParts {
+        stream: Kinesis::new(kinesis, stream),
+        table,
+        timestream: Timestream::new(
+            client,
+            discovery.clone(),
+            options::timestream_table(settings, needs),
+        ),
+        queues,
+        dead_letters: SqsDeadLetters::new(letters, message_bytes_max),
+        discovery,
+    })
+}
+
+/// Why the lease table cannot be used, and what to do.
+fn lease_table(error: &lease_table::Error, table: &str, endpoints: &Endpoints) -> Failure {
+    let makes_it = format!(
+        "aws dynamodb create-table --table-name {table} --billing-mode PAY_PER_REQUEST \
+         --attribute-definitions AttributeName=leaseKey,AttributeType=S \
+         --key-schema AttributeName=leaseKey,KeyType=HASH, or Terraform's `aws_dynamodb_table` \
+         with the hash key `leaseKey`, or the setting `lease.create = true`"
+    );
+    match error {
+        lease_table::Error::TableMissing { .. } => {
+            Failure::new(format!("{error}: make it with {makes_it}"))
+        }
+        lease_table::Error::TableShape { .. } => Failure::new(format!(
+            "{error}: name another one in `lease.table`, or make it with {makes_it}"
+        )),
+        lease_table::Error::Call(failed) => {
+            let environment = Service::Dynamodb.endpoint_of_environment();
+            let target = Target {
+                service: Service::Dynamodb,
+                endpoint: endpoints.of(Service::Dynamodb).or(environment.as_deref()),
+                thing: &format!("lease table `{table}`"),
+                makes_it: &makes_it,
+            };
+            Failure::new(explain(failed, &target))
+        }
+    }
+}
+
+/// The connection table, checked to be there, or made where that is allowed.
+///
+/// # Errors
+/// It is missing, unreachable or not permitted.
+pub async fn connections(
+    settings: &Settings,
+    table: &str,
+    clients: &Clients,
+) -> Result<connections::Table, Failure> {
+    let keys = &settings.connections;
+    let names = Names {
+        hash_key: keys.hash_key.clone(),
+        hash_value: keys.hash_value.clone(),
+        sort_key: keys.sort_key.clone(),
+        ..Names::of(table)
+    };
+    let wanted = ConnectionTable {
+        table,
+        hash_key: &names.hash_key,
+        sort_key: &names.sort_key,
+        expires_attribute: &names.expires_at,
+    };
+    let client = clients.dynamodb();
+    if keys.create {
+        let made = provision::create_connection_table(&client, &wanted).await;
+        made.map_err(|failed| Failure::new(failed.to_string()))?;
+    }
+    require::connection_table(&client, &wanted, clients.endpoints()).await?;
+    Ok(connections::Table::new(client, names))
+}
+
+/// The gateway's handler with its doors. The Lambda asks nothing beforehand: its first event
+/// should not wait for checks that `broadcaster` and `worker` make.
+///
+/// # Errors
+/// Settings are missing, or the token keys cannot be used.
+pub fn gateway(settings: &Settings, clients: &Clients) -> Result<LiveGateway, Failure> {
+    let needs = settings.gateway()?;
+    let keys = &settings.connections;
+    let names = Names {
+        hash_key: keys.hash_key.clone(),
+        hash_value: keys.hash_value.clone(),
+        sort_key: keys.sort_key.clone(),
+        ..Names::of(&needs.connections_table)
+    };
+    let options = gateway::Options::read(&settings.gateway);
+    let options = options.map_err(|error| Failure::settings(error.to_string()))?;
+    let sqs = clients.sqs();
+    // Control messages exist in the packed form only.
+    let urls = match settings.queue.format {
+        settings::QueueFormat::Packed => settings.queue.urls.as_slice(),
+        settings::QueueFormat::Single => &[],
+    };
+    let queues = urls
+        .iter()
+        .map(|url| Queue::at(sqs.clone(), url.as_str()))
+        .collect();
+    Ok(Gateway::new(
+        options,
+        connections::Table::new(clients.dynamodb(), names),
+        queues,
+    ))
+}
+
+/// The gateway on AWS's doors.
+pub type LiveGateway = Gateway<connections::Table, Queue>;

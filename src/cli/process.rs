@@ -1,0 +1,231 @@
+//! A process around a service: log lines, signals, metrics and health, and the end in order.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use super::failure::Failure;
+use super::{broadcaster, feed, gateway, health, parts, worker};
+use crate::service::clock::Clock;
+use crate::service::http::beat::Beats;
+use crate::service::http::{self, Probes};
+use crate::service::settings::{Log, Settings};
+use crate::service::shutdown::{Phase, Shutdown, Signals};
+use crate::service::tasks::Tasks;
+use crate::service::telemetry::{self, exporter};
+
+/// How long the probe's own loop may be silent before `/livez` says so: the runtime itself is then
+/// stuck, since the loop does nothing but turn once a second.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// `tidewire worker`.
+///
+/// # Errors
+/// Why it ended, other than by a signal.
+pub fn worker(settings: &Settings) -> Result<(), Failure> {
+    settings.worker()?;
+    let process = Process::begin(&settings.log)?;
+    process.runtime.block_on(async {
+        let listener = http::bind(settings.http.listen.0).await;
+        let listener = listener.map_err(|error| Failure::new(error.to_string()))?;
+        let clients = parts::clients(settings).await?;
+        let clock = Clock::start();
+        let shutdown = Shutdown::new(Duration::from_secs(settings.shutdown.grace_s));
+        let drain = shutdown.draining().clone();
+        let (worker, work) = worker::start(settings, &clients, clock.clone(), drain).await?;
+        tracing::info!(worker_id = %worker.id, "worker started");
+        let seen = worker.clone();
+        let probes = Probes {
+            beats: Beats::new(clock),
+            ready: Arc::new(move || seen.ready()),
+            state: Arc::new(move || worker.state()),
+            gauges: Arc::new(|| {}),
+        };
+        serve(listener, process.metrics.clone(), probes, shutdown, work).await
+    })
+}
+
+/// `tidewire broadcaster`.
+///
+/// # Errors
+/// Why it ended, other than by a signal.
+pub fn broadcaster(settings: &Settings) -> Result<(), Failure> {
+    settings.broadcaster(|name| std::env::var(name).ok())?;
+    let process = Process::begin(&settings.log)?;
+    process.runtime.block_on(async {
+        let listener = http::bind(settings.http.listen.0).await;
+        let listener = listener.map_err(|error| Failure::new(error.to_string()))?;
+        let clients = parts::clients(settings).await?;
+        let clock = Clock::start();
+        let shutdown = Shutdown::new(Duration::from_secs(settings.shutdown.grace_s));
+        let drain = shutdown.draining().clone();
+        let (live, work) = broadcaster::start(settings, &clients, clock.clone(), drain).await?;
+        tracing::info!("broadcaster started");
+        let probes = Probes {
+            beats: Beats::new(clock),
+            ready: Arc::new(|| Ok(())),
+            state: Arc::new(move || live.state()),
+            gauges: Arc::new(|| {}),
+        };
+        serve(listener, process.metrics.clone(), probes, shutdown, work).await
+    })
+}
+
+/// `tidewire gateway`, the Lambda function.
+///
+/// # Errors
+/// Why it ended.
+pub fn gateway(settings: &Settings) -> Result<(), Failure> {
+    settings.gateway()?;
+    let process = Process::begin(&settings.log)?;
+    process.runtime.block_on(async {
+        let clients = parts::clients(settings).await?;
+        let handler = parts::gateway(settings, &clients)?;
+        gateway::run(handler)
+            .await
+            .map_err(|error| Failure::new(error.to_string()))
+    })
+}
+
+/// `tidewire health`.
+///
+/// # Errors
+/// It is not well; the sentence is the line to print.
+pub fn health(health: &health::Health, settings: &Settings) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let said = runtime.block_on(health.run(settings.http.listen.0));
+    println!("{}", said.map_err(Failure::new)?.trim_end());
+    Ok(())
+}
+
+/// `tidewire feed`. Without a config, and without a stream in the environment, it finds the local
+/// stand that was started last.
+///
+/// # Errors
+/// Nothing to feed to, or lines that could not be put.
+pub fn feed(args: &feed::Args, config: Option<&Path>) -> Result<(), Failure> {
+    let settings = feed_settings(args, config)?;
+    let process = Process::begin(&settings.log)?;
+    process.runtime.block_on(async {
+        let clients = parts::clients(&settings).await?;
+        let stream = settings.source.stream.as_deref();
+        let signals = Signals::of_the_process();
+        let mut signals = signals.map_err(|error| Failure::new(format!("no signals: {error}")))?;
+        let stop = async move {
+            signals.next().await;
+        };
+        feed::run(args, clients.kinesis(), stream, clients.endpoints(), stop).await
+    })
+}
+
+fn feed_settings(args: &feed::Args, config: Option<&Path>) -> Result<Settings, Failure> {
+    let settings = Settings::load_from_process(config)?;
+    let named = args.stream.is_some() || settings.source.stream.is_some();
+    if config.is_some() || named {
+        return Ok(settings);
+    }
+    match local_config() {
+        Some(path) => Ok(Settings::load_from_process(Some(&path))?),
+        None => Err(Failure::settings(
+            "no stream to feed: start a local stand with `tidewire local`, or name a config with \
+             `--config FILE`, or a stream with `--stream NAME`",
+        )),
+    }
+}
+
+/// The config of the local stand that was started last.
+fn local_config() -> Option<std::path::PathBuf> {
+    #[cfg(feature = "local")]
+    {
+        use crate::local::place;
+        place::current(&place::directory(|name| std::env::var(name).ok()))
+    }
+    #[cfg(not(feature = "local"))]
+    None
+}
+
+/// What every long-running subcommand begins with.
+#[derive(Debug)]
+pub struct Process {
+    /// Where everything runs.
+    pub runtime: Runtime,
+    /// What `/metrics` renders.
+    pub metrics: PrometheusHandle,
+}
+
+impl Process {
+    /// Log lines, metrics, a runtime.
+    ///
+    /// # Errors
+    /// `RUST_LOG` is no filter, or the system gives no threads.
+    pub fn begin(log: &Log) -> Result<Self, Failure> {
+        let rust_log = std::env::var("RUST_LOG").ok();
+        telemetry::init(log, rust_log.as_deref())
+            .map_err(|error| Failure::settings(error.to_string()))?;
+        let metrics = exporter::install();
+        let metrics = metrics.map_err(|error| Failure::new(format!("metrics: {error}")))?;
+        Ok(Self {
+            runtime: runtime()?,
+            metrics,
+        })
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    built.map_err(|error| Failure::new(format!("no runtime: {error}")))
+}
+
+/// Runs a service with its HTTP server until it ends by itself or by a signal. A second signal, or
+/// the end of the grace period, ends it at once.
+///
+/// # Errors
+/// The service's own failure, or that its end had to be forced.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    probes: Probes,
+    shutdown: Shutdown,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let tasks = Tasks::new();
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "metrics, health and state are served");
+    }
+    let signals = Signals::of_the_process();
+    let signals = signals.map_err(|error| Failure::new(format!("no signals: {error}")))?;
+    tasks.spawn("signals", shutdown.clone().run(signals));
+    let beat = probes.beats.watch("runtime", SILENCE_MAX);
+    let gone = shutdown.clone();
+    tasks.spawn("beat", async move {
+        let mut every = tokio::time::interval(Duration::from_secs(1));
+        while gone.phase() < Phase::Gone {
+            every.tick().await;
+            beat.touch();
+        }
+    });
+    let gone = shutdown.clone();
+    tasks.spawn("http", async move {
+        let until = async move { gone.reached(Phase::Gone).await };
+        if let Err(error) = http::serve(listener, metrics, probes, until).await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+    let ended = tokio::select! {
+        biased;
+        () = shutdown.forced().cancelled() => Err(Failure {
+            exit: shutdown.exit_code(),
+            sentence: "ended at once: what was in flight is read again by whoever comes next".to_owned(),
+        }),
+        ended = work => ended,
+    };
+    shutdown.enter(Phase::Gone);
+    ended
+}

@@ -1,0 +1,170 @@
+//! `tidewire worker`: leases shards, reads them, writes what they say into the sinks.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{EXIT_FOREIGN_FLEET, Failure};
+use super::{options, parts};
+use crate::aws::Clients;
+use crate::model::WorkerId;
+use crate::service::clock::Clock;
+use crate::service::settings::Settings;
+use crate::service::tasks::Tasks;
+use crate::service::{entropy, leases, worker};
+
+/// Events to and words from the reading side that may wait. Neither side waits for the other:
+/// both keep what finds no room, so this bounds nothing but a hand-over's size.
+const TALK_MAX: usize = 256;
+
+/// A worker that was started; what it believes can be looked at while it runs.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// Its id, unique for this incarnation.
+    pub id: WorkerId,
+    /// What it believes about leases.
+    pub leases: watch::Receiver<leases::Status>,
+    /// What it believes about records and sinks.
+    pub readings: watch::Receiver<worker::Status>,
+}
+
+impl Worker {
+    /// `/state`.
+    #[must_use]
+    pub fn state(&self) -> Value {
+        json!({
+            "worker_id": self.id,
+            "leases": *self.leases.borrow(),
+            "readings": *self.readings.borrow(),
+        })
+    }
+
+    /// `/readyz`: not ready before the table was read, nor where a person must mend something;
+    /// ready while a sink throttles or is down, since restarting would help nobody.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub fn ready(&self) -> Result<(), String> {
+        if !self.leases.borrow().ready {
+            return Err("the lease table and the stream have not been read yet".to_owned());
+        }
+        match &self.readings.borrow().fatal {
+            Some(why) => Err(why.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An id that no other process ever has: a name for people, and dice.
+#[must_use]
+pub fn new_id(settings: &Settings) -> WorkerId {
+    let host = || {
+        std::env::var("HOSTNAME")
+            .ok()
+            .filter(|name| !name.is_empty())
+            .or_else(|| {
+                let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+                Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+            })
+    };
+    let prefix = settings.lease.worker_id_prefix.clone().or_else(host);
+    let prefix = prefix.unwrap_or_else(|| "worker".to_owned());
+    WorkerId::from(format!("{prefix}-{}", &entropy::uuid()[..8]))
+}
+
+/// Checks that everything is there, then gives the worker and the work itself, which ends after
+/// `shutdown` or when it cannot go on. Dropping the work ends it at once, as a crash would.
+///
+/// # Errors
+/// Settings are missing, or something the worker needs is.
+pub async fn start(
+    settings: &Settings,
+    clients: &Clients,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> Result<
+    (
+        Worker,
+        impl Future<Output = Result<(), Failure>> + Send + use<>,
+    ),
+    Failure,
+> {
+    let needs = settings.worker()?;
+    let found = parts::worker(settings, &needs, clients).await?;
+    let id = new_id(settings);
+    let (leases_to, leases_at) = watch::channel(leases::Status::default());
+    let (readings_to, readings_at) = watch::channel(worker::Status::default());
+    let started = Worker {
+        id: id.clone(),
+        leases: leases_at,
+        readings: readings_at,
+    };
+    let lease_options = options::leases(settings);
+    let worker_options = options::worker(settings, &needs);
+    let create_table = settings.lease.create;
+    let work = async move {
+        let tasks = Tasks::new();
+        let (events_to, events) = mpsc::channel(TALK_MAX);
+        let (says_to, says) = mpsc::channel(TALK_MAX);
+        let stream = Arc::new(found.stream);
+        if let Some(discovery) = found.discovery {
+            let stop = shutdown.clone();
+            tasks.spawn("timestream-endpoint", async move {
+                stop.run_until_cancelled(discovery.keep_fresh()).await;
+            });
+        }
+        let leasing = leases::run(
+            leases::Parts {
+                table: Arc::new(found.table),
+                stream: Arc::clone(&stream),
+                worker: id.clone(),
+                writer: entropy::uuid(),
+                create_table,
+                tasks: tasks.clone(),
+            },
+            lease_options,
+            clock.clone(),
+            events_to,
+            says,
+            leases_to,
+            shutdown,
+        );
+        let reading = worker::run(
+            worker::Parts {
+                stream,
+                store: Some(Arc::new(found.timestream)),
+                queues: found.queues.into_iter().map(Arc::new).collect(),
+                dead_letters: Arc::new(found.dead_letters),
+                tasks: tasks.clone(),
+            },
+            worker_options,
+            clock,
+            events,
+            says_to,
+            readings_to,
+        );
+        let both = async { tokio::join!(leasing, reading).0 };
+        tokio::select! {
+            biased;
+            () = tasks.failed().cancelled() => {
+                Err(Failure::new("a task of the worker panicked: the log says which"))
+            }
+            ended = both => ended.map_err(failure),
+        }
+    };
+    Ok((started, work))
+}
+
+fn failure(error: leases::Error) -> Failure {
+    match error {
+        refused @ leases::Error::Refused(_) => Failure {
+            exit: EXIT_FOREIGN_FLEET,
+            sentence: refused.to_string(),
+        },
+        options @ leases::Error::Options(_) => Failure::settings(options.to_string()),
+        other => Failure::new(other.to_string()),
+    }
+}

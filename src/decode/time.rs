@@ -1,0 +1,214 @@
+//! Event times from numbers and text, exactly: no float stands between the digits and the
+//! nanoseconds, since one of 64 bits cannot tell nanoseconds of this century apart.
+
+use crate::model::EpochNanos;
+
+use super::TimeUnit;
+
+/// Reads the text of a number, or of a date, as a time; the error says what is wrong with it.
+pub(super) fn parse(text: &str, unit: TimeUnit) -> Result<EpochNanos, String> {
+    let nanos = match unit {
+        TimeUnit::Rfc3339 => rfc3339(text).ok_or("is not a time by RFC 3339")?,
+        TimeUnit::Seconds => decimal(text, 9)?,
+        TimeUnit::Millis => decimal(text, 6)?,
+        TimeUnit::Micros => decimal(text, 3)?,
+        TimeUnit::Nanos => decimal(text, 0)?,
+    };
+    i64::try_from(nanos)
+        .map(EpochNanos)
+        .map_err(|_| "lies outside the years 1677 to 2262: is the time unit right?".to_owned())
+}
+
+/// A decimal number times ten to `scale`; digits beyond are cut off.
+fn decimal(text: &str, scale: usize) -> Result<i128, String> {
+    let bad = || "is not a number".to_owned();
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| bad())?),
+        None => (digits, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return Err(bad());
+    }
+    // The value is the joined digits with the point after this many of them.
+    let point = i64::try_from(whole.len() + scale).map_err(|_| bad())? + i64::from(exponent);
+    let mut value: i128 = 0;
+    let joined = whole.bytes().chain(fraction.bytes());
+    for digit in joined
+        .map(Some)
+        .chain(std::iter::repeat(None))
+        .take(usize::try_from(point.clamp(0, POINT_MAX)).unwrap_or(0))
+    {
+        let digit = digit.map_or(0, |byte| i128::from(byte - b'0'));
+        value = value.saturating_mul(10).saturating_add(digit);
+    }
+    Ok(if negative { -value } else { value })
+}
+
+/// A number of more digits is out of every range anyway.
+const POINT_MAX: i64 = 400;
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// `YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm)`, as nanoseconds since the epoch.
+fn rfc3339(text: &str) -> Option<i128> {
+    let bytes = text.as_bytes();
+    let number = |from: usize, to: usize| -> Option<i64> {
+        let part = bytes.get(from..to)?;
+        part.iter().try_fold(0_i64, |value, byte| {
+            byte.is_ascii_digit()
+                .then(|| value * 10 + i64::from(byte - b'0'))
+        })
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let punctuated = bytes[4] == b'-'
+        && bytes[7] == b'-'
+        && matches!(bytes[10], b'T' | b't' | b' ')
+        && bytes[13] == b':'
+        && bytes[16] == b':';
+    let in_range = (1..=12).contains(&month)
+        && (1..=days_of(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second <= 60;
+    if !punctuated || !in_range {
+        return None;
+    }
+    let rest = text.get(19..)?;
+    let digits = rest.strip_prefix('.').map_or(0, |fraction| {
+        fraction.bytes().take_while(u8::is_ascii_digit).count()
+    });
+    if rest.starts_with('.') && digits == 0 {
+        return None;
+    }
+    let (fraction, zone) = if digits == 0 {
+        ("", rest)
+    } else {
+        (&rest[1..=digits], &rest[1 + digits..])
+    };
+    let mut nanos = 0_i128;
+    for index in 0..9 {
+        let digit = fraction.as_bytes().get(index).map_or(0, |byte| byte - b'0');
+        nanos = nanos * 10 + i128::from(digit);
+    }
+    let seconds = days_from_epoch(year, month, day) * DAY + hour * 3600 + minute * 60 + second
+        - zone_seconds(zone)?;
+    Some(i128::from(seconds) * 1_000_000_000 + nanos)
+}
+
+/// Seconds east of Greenwich.
+fn zone_seconds(zone: &str) -> Option<i64> {
+    let sign = match zone.as_bytes() {
+        [b'Z' | b'z'] => return Some(0),
+        [b'+', ..] => 1,
+        [b'-', ..] => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = zone[1..].split_once(':')?;
+    let two = |part: &str| {
+        let plain = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| part.parse::<i64>().ok()).flatten()
+    };
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+fn days_of(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 in the Gregorian calendar: years counted from March, so that the leap day
+/// is the last of its year and the months before it have a regular length.
+fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year
+        - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn millis(text: &str) -> Result<i64, String> {
+        parse(text, TimeUnit::Millis).map(|time| time.0)
+    }
+
+    #[test]
+    fn every_digit_of_a_number_counts() {
+        assert_eq!(millis("1372896000000"), Ok(1_372_896_000_000_000_000));
+        assert_eq!(millis("1372896000000.25"), Ok(1_372_896_000_000_250_000));
+        assert_eq!(millis("1.372896e12"), Ok(1_372_896_000_000_000_000));
+        assert_eq!(millis("-1"), Ok(-1_000_000));
+        let seconds = parse("1372896000.123456789", TimeUnit::Seconds);
+        assert_eq!(seconds, Ok(EpochNanos(1_372_896_000_123_456_789)));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "-",
+            "1.2.3",
+            "abc",
+            "1e",
+            "99999999999999999999",
+            "1e300",
+        ] {
+            assert!(millis(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_read_as_their_instants() {
+        let date = |text| parse(text, TimeUnit::Rfc3339).map(|time| time.0);
+        assert_eq!(date("1970-01-01T00:00:00Z"), Ok(0));
+        assert_eq!(date("2013-07-04T00:00:00Z"), Ok(1_372_896_000_000_000_000));
+        assert_eq!(
+            date("2013-07-04T02:00:00.5+02:00"),
+            Ok(1_372_896_000_500_000_000)
+        );
+        assert_eq!(date("1969-12-31T23:59:59.999999999Z"), Ok(-1));
+        assert_eq!(date("2000-02-29T00:00:00Z"), Ok(951_782_400_000_000_000));
+        for text in [
+            "2013-02-29T00:00:00Z",
+            "2013-07-04",
+            "2013-07-04T00:00:00",
+            "2013-07-04T00:00:00.Z",
+            "2013-07-04T25:00:00Z",
+            "2013-07-04T00:00:00+2:00",
+        ] {
+            assert!(date(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,30}") {
+            for unit in [TimeUnit::Seconds, TimeUnit::Nanos, TimeUnit::Rfc3339] {
+                let _ = parse(&text, unit);
+            }
+        }
+
+        #[test]
+        fn whole_nanoseconds_come_back(nanos in any::<i64>()) {
+            prop_assert_eq!(parse(&nanos.to_string(), TimeUnit::Nanos), Ok(EpochNanos(nanos)));
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The local stand: everything that tidewire is and everything it talks to, in one process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_timestreamwrite::operation::create_table::CreateTableError;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::card::Card;
+use super::config::{
+    self, CONNECTION_TABLE, DATABASE, DEAD_LETTER_QUEUE, LEASE_TABLE, STREAM, TABLE,
+};
+use super::devices::Fleet;
+use super::page::{self, PageInfo};
+use super::place::{self, ConfigFile};
+use super::ports::Ports;
+use super::servers::{self, Servers, Urls};
+use super::view::View;
+use super::{speaking, timestream};
+use crate::aws::Clients;
+use crate::aws::provision::{self, QueueKind};
+use crate::cli::failure::Failure;
+use crate::cli::{broadcaster, parts, worker};
+use crate::door::fault::CallFailed;
+use crate::service::clock::{self, Clock};
+use crate::service::entropy;
+use crate::service::gateway::token;
+use crate::service::settings::{Secret, Settings};
+use crate::service::tasks::Tasks;
+
+/// What a stand is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Simulated devices; none is fine.
+    pub devices: usize,
+    /// Readings a second of all devices together.
+    pub rate: u32,
+    /// Shards of the stream.
+    pub shards: u16,
+    /// Workers, each as if it were a process of its own; none is fine.
+    pub workers: usize,
+    /// The first of seven ports; 0 lets the system choose.
+    pub port_base: u16,
+    /// AWS's own memory store of so many hours, in place of one that takes any past time.
+    pub memory_store_hours: Option<u64>,
+}
+
+/// A running stand.
+#[derive(Debug)]
+pub struct Stand {
+    /// Where everything is.
+    pub card: Card,
+    /// What the services believe.
+    pub view: Arc<View>,
+    tasks: Tasks,
+    services: Tasks,
+    stop_devices: CancellationToken,
+    stop_services: CancellationToken,
+    stop_servers: CancellationToken,
+    config: ConfigFile,
+    failures: tokio::sync::mpsc::Receiver<Failure>,
+}
+
+/// Seed of the simulated devices: every stand has the same ones.
+const DEVICES_SEED: u64 = 20;
+
+impl Stand {
+    /// Starts everything; when it returns, all of it is up. The listener is for metrics, health
+    /// and state, which whoever owns the process serves.
+    ///
+    /// # Errors
+    /// A port is taken, or a part does not start.
+    pub async fn start(options: &Options, grace: Duration) -> Result<(Self, TcpListener), Failure> {
+        let ports = Ports::take(options.port_base).await;
+        let ports = ports.map_err(|error| Failure::new(error.to_string()))?;
+        let urls = Urls::of(&ports);
+        let secret = Secret::new(format!("{}{}", entropy::uuid(), entropy::uuid()));
+        let (config, settings) = configure(&urls, &secret)?;
+        let tasks = Tasks::new();
+        let stop_servers = CancellationToken::new();
+        let store = timestream::Options {
+            memory_store: options.memory_store_hours,
+            rejections: options
+                .memory_store_hours
+                .map(|_| rejections_beside(&config)),
+            ..timestream::Options::default()
+        };
+        let listeners = [ports.kinesis, ports.dynamodb, ports.sqs, ports.timestream];
+        let servers = Servers::start(&store, listeners, &tasks, &stop_servers)?;
+        let clients = parts::clients(&settings).await?;
+        provision(&settings, &clients, options.shards).await?;
+        let gateway = parts::gateway(&settings, &clients)?;
+        servers::websocket(gateway, ports.websocket, &tasks, &stop_servers);
+
+        let (failed, failures) = tokio::sync::mpsc::channel(1);
+        let services = Tasks::new();
+        let stop_services = CancellationToken::new();
+        let clock = Clock::start();
+        let mut view = View::new(servers.clone(), grace);
+        for _ in 0..options.workers {
+            let stop = stop_services.clone();
+            let (started, work) = worker::start(&settings, &clients, clock.clone(), stop).await?;
+            view.workers.push(started);
+            run(&services, "worker", work, failed.clone());
+        }
+        let stop = stop_services.clone();
+        let (started, work) = broadcaster::start(&settings, &clients, clock, stop).await?;
+        view.broadcaster = Some(started);
+        run(&services, "broadcaster", work, failed);
+        let view = Arc::new(view);
+
+        let stop_devices = CancellationToken::new();
+        if options.devices > 0 && options.rate > 0 {
+            let fleet = Fleet::new(options.devices, DEVICES_SEED);
+            let speaking = speaking::speak(clients.kinesis(), STREAM, fleet, options.rate);
+            let stop = stop_devices.clone();
+            tasks.spawn("devices", async move {
+                stop.run_until_cancelled(speaking).await;
+            });
+        }
+        let card = card(&urls, &secret, &config);
+        let page = page_of(&card, secret, Arc::clone(&view));
+        servers::spawn(
+            &tasks,
+            "page",
+            page::serve(ports.page, page, stop_servers.clone()),
+        );
+        let stand = Self {
+            card,
+            view,
+            tasks,
+            services,
+            stop_devices,
+            stop_services,
+            stop_servers,
+            config,
+            failures,
+        };
+        Ok((stand, ports.metrics))
+    }
+
+    /// Waits until a service or a server ends though nobody asked it to.
+    pub async fn failed(&mut self) -> Failure {
+        tokio::select! {
+            biased;
+            Some(failure) = self.failures.recv() => failure,
+            () = self.tasks.failed().cancelled() => Failure::new("a part of the stand panicked"),
+            () = self.services.failed().cancelled() => Failure::new("a service panicked"),
+        }
+    }
+
+    /// Ends in order: devices, then services, which drain and release their leases, then servers.
+    pub async fn end(self) {
+        self.stop_devices.cancel();
+        self.stop_services.cancel();
+        self.services.ended().await;
+        self.stop_servers.cancel();
+        self.tasks.ended().await;
+        self.config.remove();
+    }
+}
+
+fn run(
+    services: &Tasks,
+    name: &'static str,
+    work: impl Future<Output = Result<(), Failure>> + Send + 'static,
+    failed: tokio::sync::mpsc::Sender<Failure>,
+) {
+    services.spawn(name, async move {
+        if let Err(failure) = work.await {
+            // The first failure ends the stand; there is room for it.
+            let _unless_another_was_first = failed.try_send(failure);
+        }
+    });
+}
+
+/// Writes the config file and reads it back: the stand runs by what it shows.
+fn configure(urls: &Urls, secret: &Secret) -> Result<(ConfigFile, Settings), Failure> {
+    let directory = place::directory(|name| std::env::var(name).ok());
+    let name = urls.page.rsplit(':').next().unwrap_or("0").to_owned();
+    let file = ConfigFile::write(&directory, &name, &config::toml(urls, secret.reveal()));
+    let file = file.map_err(|error| {
+        let place = directory.display();
+        Failure::new(format!("cannot write the config file in {place}: {error}; set XDG_STATE_HOME to a directory that can be written"))
+    })?;
+    let settings = Settings::load(Some(file.path()), |_| None)?;
+    Ok((file, settings))
+}
+
+/// Refused writes of the magnetic store go to a file beside the config, as AWS's go to a bucket.
+fn rejections_beside(config: &ConfigFile) -> PathBuf {
+    config.path().with_extension("rejections.ndjson")
+}
+
+/// Everything that a person makes once on AWS, by the same calls.
+async fn provision(settings: &Settings, clients: &Clients, shards: u16) -> Result<(), Failure> {
+    let failed = |failed: CallFailed| Failure::new(failed.to_string());
+    provision::create_stream(&clients.kinesis(), STREAM, Some(shards))
+        .await
+        .map_err(failed)?;
+    let sqs = clients.sqs();
+    provision::create_queue(&sqs, config::LIVE_QUEUE, QueueKind::Live)
+        .await
+        .map_err(failed)?;
+    let letters = provision::create_queue(&sqs, DEAD_LETTER_QUEUE, QueueKind::DeadLetters).await;
+    letters.map_err(failed)?;
+    parts::connections(settings, CONNECTION_TABLE, clients).await?;
+    // No retention is named: the server's own decides how far back readings may lie.
+    let timestream = clients.timestream_undiscovered();
+    let refused = |error: String| Failure::new(format!("the embedded Timestream refused: {error}"));
+    let database = timestream
+        .create_database()
+        .database_name(DATABASE)
+        .send()
+        .await;
+    database.map_err(|error| refused(format!("{error:?}")))?;
+    let table = timestream
+        .create_table()
+        .database_name(DATABASE)
+        .table_name(TABLE)
+        .send()
+        .await;
+    match table.map_err(aws_sdk_timestreamwrite::error::SdkError::into_service_error) {
+        Ok(_) | Err(CreateTableError::ConflictException(_)) => Ok(()),
+        Err(error) => Err(refused(error.to_string())),
+    }
+}
+
+fn card(urls: &Urls, secret: &Secret, config: &ConfigFile) -> Card {
+    Card {
+        kinesis: urls.kinesis.clone(),
+        dynamodb: urls.dynamodb.clone(),
+        sqs: urls.sqs.clone(),
+        timestream: urls.timestream.clone(),
+        websocket: urls.websocket.clone(),
+        management: urls.management.clone(),
+        page: urls.page.clone(),
+        metrics: vec![format!("{}/metrics", urls.metrics)],
+        stream: STREAM.to_owned(),
+        lease_table: LEASE_TABLE.to_owned(),
+        connection_table: CONNECTION_TABLE.to_owned(),
+        queue_urls: vec![config::queue_url(urls, config::LIVE_QUEUE)],
+        dead_letter_queue_url: config::queue_url(urls, DEAD_LETTER_QUEUE),
+        database: DATABASE.to_owned(),
+        table: TABLE.to_owned(),
+        token: viewer_token(secret),
+        config: config.path().display().to_string(),
+    }
+}
+
+fn viewer_token(secret: &Secret) -> String {
+    token::mint(secret, "local-viewer", clock::wall().0 / 1000)
+}
+
+fn page_of(card: &Card, secret: Secret, view: Arc<View>) -> PageInfo {
+    PageInfo::new(
+        card.websocket.clone(),
+        card.stream.clone(),
+        move || viewer_token(&secret),
+        move || {
+            let view = Arc::clone(&view);
+            async move { view.page_state().await }
+        },
+    )
+}

@@ -1,0 +1,458 @@
+//! The way to one sink: who waits, who is under way, and what goes next.
+//!
+//! Order (promise P3): a shard has at most one request under way, and its readings leave in stream
+//! order. A row has at most one reading under way: an equal one rides along and shares its fate,
+//! a different one waits, and its shard's later readings wait with it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::unit::{FlightId, Prepared, Slot, Unit};
+use super::{Answer, Refusal};
+use crate::model::{Millis, RejectionKind, RowKey};
+
+/// What bounds a request.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) items_max: usize,
+    /// Sum of the items' message forms; the store has no such bound.
+    pub(super) bytes_max: usize,
+    pub(super) window: Duration,
+    pub(super) requests_max: usize,
+    /// Whether rows matter: a store has rows, a queue has none.
+    pub(super) keyed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    limits: Limits,
+    waiting: BTreeMap<Slot, Waiting>,
+    flights: BTreeMap<FlightId, Flight>,
+    /// Rows under way, and in which request.
+    rows: BTreeMap<RowKey, FlightId>,
+}
+
+/// One shard's readings that have not left yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    items: VecDeque<Item>,
+    /// A request under way holds readings of this shard.
+    busy: bool,
+    /// Send at once: the shard is to be handed back, or has ended.
+    urgent: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    unit: Unit,
+    since: Millis,
+    prepared: Arc<Prepared>,
+}
+
+/// A reading under way, with those that are equal to it.
+#[derive(Debug)]
+struct Load {
+    /// None once its ownership is lost.
+    lead: Option<Unit>,
+    prepared: Arc<Prepared>,
+    followers: Vec<Unit>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    /// What is still to be answered; the last part is the request under way.
+    parts: Vec<Vec<Load>>,
+    /// The shards that wait for it.
+    slots: BTreeSet<Slot>,
+}
+
+/// What became of one unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Acknowledged,
+    Refused {
+        kind: RejectionKind,
+        reason: String,
+    },
+    /// Too old by now.
+    Expired,
+}
+
+/// What an answer settles, and what is to be sent next of the same request.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    pub(super) fates: Vec<(Unit, Fate)>,
+    pub(super) next: Option<Vec<Arc<Prepared>>>,
+}
+
+/// A lane as `/state` shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LaneStatus {
+    /// Readings that have not left yet.
+    pub waiting: u64,
+    /// Requests under way.
+    pub requests: u64,
+}
+
+impl Lane {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            waiting: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            rows: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn status(&self) -> LaneStatus {
+        LaneStatus {
+            waiting: self
+                .waiting
+                .values()
+                .map(|shard| shard.items.len() as u64)
+                .sum(),
+            requests: self.flights.len() as u64,
+        }
+    }
+
+    pub(super) fn push(&mut self, unit: Unit, prepared: Arc<Prepared>, now: Millis) {
+        let waiting = self.waiting.entry(unit.slot).or_default();
+        waiting.items.push_back(Item {
+            unit,
+            since: now,
+            prepared,
+        });
+    }
+
+    /// From now on this shard's readings wait for no company.
+    pub(super) fn hurry(&mut self, slot: Slot) {
+        self.waiting.entry(slot).or_default().urgent = true;
+    }
+
+    /// The next request, if one is due.
+    pub(super) fn take(&mut self, id: FlightId, now: Millis) -> Option<Vec<Arc<Prepared>>> {
+        self.ride_along();
+        if self.flights.len() >= self.limits.requests_max || !self.is_due(now) {
+            return None;
+        }
+        let mut idle: Vec<(Millis, Slot)> = self
+            .idle()
+            .map(|(slot, _, front)| (front.since, slot))
+            .collect();
+        idle.sort_unstable();
+        let mut request = Request {
+            id,
+            loads: Vec::new(),
+            bytes: 0,
+            slots: BTreeSet::new(),
+        };
+        for (_, slot) in idle {
+            if request.loads.len() >= self.limits.items_max {
+                break;
+            }
+            self.fill(slot, &mut request);
+        }
+        if request.loads.is_empty() {
+            return None;
+        }
+        let batch = request.loads.iter().map(|load| Arc::clone(&load.prepared));
+        let batch = batch.collect();
+        self.flights.insert(
+            id,
+            Flight {
+                parts: vec![request.loads],
+                slots: request.slots,
+            },
+        );
+        Some(batch)
+    }
+
+    /// When a request will be due that is not due yet.
+    pub(super) fn due(&self, now: Millis) -> Option<Millis> {
+        let full = self.flights.len() >= self.limits.requests_max;
+        self.idle()
+            .map(|(_, _, front)| front.since + self.limits.window)
+            .filter(|due| *due > now && !full)
+            .min()
+    }
+
+    fn idle(&self) -> impl Iterator<Item = (Slot, &Waiting, &Item)> {
+        self.waiting.iter().filter_map(|(slot, waiting)| {
+            let front = waiting.items.front().filter(|_| !waiting.busy)?;
+            Some((*slot, waiting, front))
+        })
+    }
+
+    fn is_due(&self, now: Millis) -> bool {
+        let (mut items, mut bytes) = (0, 0);
+        for (_, waiting, front) in self.idle() {
+            if waiting.urgent || front.since + self.limits.window <= now {
+                return true;
+            }
+            items += waiting.items.len();
+            if items >= self.limits.items_max {
+                return true;
+            }
+            // The bytes of at most one request are summed, however many wait.
+            for item in &waiting.items {
+                if self.limits.bytes_max == usize::MAX || bytes >= self.limits.bytes_max {
+                    break;
+                }
+                bytes += item.prepared.live.len() + 1;
+            }
+            if bytes >= self.limits.bytes_max {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Readings equal to one that is under way join it instead of being sent again.
+    fn ride_along(&mut self) {
+        if self.rows.is_empty() {
+            return;
+        }
+        for (slot, waiting) in &mut self.waiting {
+            let mut joined: Option<FlightId> = None;
+            while !waiting.busy
+                && let Some(front) = waiting.items.front()
+                && let Some(id) = self.rows.get(&front.prepared.row).copied()
+                && joined.is_none_or(|joined| joined == id)
+                && let Some(flight) = self.flights.get_mut(&id)
+                && let Some(load) = flight.load(&front.prepared.row)
+                && load.prepared.says_the_same(&front.prepared)
+            {
+                load.followers.push(front.unit);
+                waiting.items.pop_front();
+                flight.slots.insert(*slot);
+                joined = Some(id);
+            }
+            waiting.busy |= joined.is_some();
+        }
+    }
+
+    /// Moves readings of one shard into a request, as far as order and limits let it.
+    fn fill(&mut self, slot: Slot, request: &mut Request) {
+        let Some(waiting) = self.waiting.get_mut(&slot) else {
+            return;
+        };
+        while let Some(front) = waiting.items.front() {
+            let taken = self
+                .limits
+                .keyed
+                .then(|| self.rows.get(&front.prepared.row))
+                .flatten();
+            match taken {
+                Some(id) if *id == request.id => {
+                    let load = request.load(&front.prepared.row);
+                    match load.filter(|load| load.prepared.says_the_same(&front.prepared)) {
+                        Some(load) => load.followers.push(front.unit),
+                        None => break,
+                    }
+                }
+                Some(_) => break,
+                None => {
+                    let bytes = front.prepared.live.len() + 1;
+                    let fits = request.loads.len() < self.limits.items_max
+                        && (request.loads.is_empty()
+                            || request.bytes.saturating_add(bytes) <= self.limits.bytes_max);
+                    if !fits {
+                        break;
+                    }
+                    request.bytes += bytes;
+                    if self.limits.keyed {
+                        self.rows.insert(front.prepared.row.clone(), request.id);
+                    }
+                    request.loads.push(Load {
+                        lead: Some(front.unit),
+                        prepared: Arc::clone(&front.prepared),
+                        followers: Vec::new(),
+                    });
+                }
+            }
+            waiting.items.pop_front();
+            waiting.busy = true;
+            request.slots.insert(slot);
+        }
+    }
+
+    /// Takes a request's answer in.
+    pub(super) fn answered(&mut self, id: FlightId, answer: Answer) -> Settled {
+        let mut settled = Settled::default();
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return settled;
+        };
+        let mut part = flight.parts.pop().unwrap_or_default();
+        match answer {
+            Answer::Taken(refusals) => {
+                finish(&mut self.rows, part, &refusals, &mut settled.fates);
+            }
+            Answer::Rejected(_) if part.len() > 1 => {
+                // Halves, the first one first: which of them is bad shows in at most
+                // 2 log2(n) requests, and order holds.
+                let second = part.split_off(part.len() / 2);
+                flight.parts.push(second);
+                flight.parts.push(part);
+            }
+            Answer::Rejected(reason) => {
+                let whole = Refusal {
+                    index: 0,
+                    kind: RejectionKind::Other,
+                    reason,
+                };
+                finish(&mut self.rows, part, &[whole], &mut settled.fates);
+            }
+        }
+        flight.prune(&mut self.rows);
+        match flight.parts.last() {
+            Some(part) => {
+                let batch = part.iter().map(|load| Arc::clone(&load.prepared));
+                settled.next = Some(batch.collect());
+            }
+            None => self.land(id),
+        }
+        settled
+    }
+
+    /// Ends a request: its shards may send again.
+    fn land(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.remove(&id) else {
+            return;
+        };
+        for load in flight.parts.iter().flatten() {
+            self.rows.remove(&load.prepared.row);
+        }
+        for slot in flight.slots {
+            if let Some(waiting) = self.waiting.get_mut(&slot) {
+                waiting.busy = false;
+            }
+        }
+    }
+
+    /// Forgets a shard; answers the requests that nobody waits for any more.
+    pub(super) fn abandon(&mut self, slot: Slot) -> Vec<FlightId> {
+        self.waiting.remove(&slot);
+        let mut deserted = Vec::new();
+        for (id, flight) in &mut self.flights {
+            for load in flight.parts.iter_mut().flatten() {
+                load.lead = load.lead.filter(|unit| unit.slot != slot);
+                load.followers.retain(|unit| unit.slot != slot);
+            }
+            if flight.slots.remove(&slot) && flight.slots.is_empty() {
+                deserted.push(*id);
+            }
+        }
+        for id in &deserted {
+            self.land(*id);
+        }
+        deserted
+    }
+
+    /// Readings too old by now leave, waiting ones and those of requests that hold no younger
+    /// one; answers those requests, too.
+    pub(super) fn expire(&mut self, now: Millis) -> (Vec<(Unit, Fate)>, Vec<FlightId>) {
+        let is_old = |prepared: &Prepared| prepared.expires.is_some_and(|at| at <= now);
+        let mut fates = Vec::new();
+        for waiting in self.waiting.values_mut() {
+            while let Some(item) = waiting.items.pop_front_if(|front| is_old(&front.prepared)) {
+                fates.push((item.unit, Fate::Expired));
+            }
+        }
+        let old: Vec<FlightId> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.loads().all(|load| is_old(&load.prepared)))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &old {
+            if let Some(flight) = self.flights.get(id) {
+                let units = flight.loads().flat_map(Load::units);
+                fates.extend(units.map(|unit| (unit, Fate::Expired)));
+            }
+            self.land(*id);
+        }
+        (fates, old)
+    }
+
+    /// Every unit in this lane, counted one by one.
+    #[cfg(test)]
+    pub(super) fn units(&self) -> Vec<Unit> {
+        let waiting = self.waiting.values().flat_map(|waiting| &waiting.items);
+        let flying = self.flights.values().flat_map(Flight::loads);
+        waiting
+            .map(|item| item.unit)
+            .chain(flying.flat_map(Load::units))
+            .collect()
+    }
+}
+
+/// A request being filled.
+struct Request {
+    id: FlightId,
+    loads: Vec<Load>,
+    bytes: usize,
+    slots: BTreeSet<Slot>,
+}
+
+impl Request {
+    fn load(&mut self, row: &RowKey) -> Option<&mut Load> {
+        self.loads.iter_mut().find(|load| load.prepared.row == *row)
+    }
+}
+
+impl Flight {
+    /// Leaves out, between requests, what nobody waits for any more.
+    fn prune(&mut self, rows: &mut BTreeMap<RowKey, FlightId>) {
+        for part in &mut self.parts {
+            part.retain(|load| {
+                let wanted = load.units().next().is_some();
+                if !wanted {
+                    rows.remove(&load.prepared.row);
+                }
+                wanted
+            });
+        }
+        self.parts.retain(|part| !part.is_empty());
+    }
+
+    fn loads(&self) -> impl Iterator<Item = &Load> {
+        self.parts.iter().flatten()
+    }
+
+    fn load(&mut self, row: &RowKey) -> Option<&mut Load> {
+        let mut loads = self.parts.iter_mut().flatten();
+        loads.find(|load| load.prepared.row == *row)
+    }
+}
+
+impl Load {
+    fn units(&self) -> impl Iterator<Item = Unit> {
+        self.lead.into_iter().chain(self.followers.iter().copied())
+    }
+}
+
+fn finish(
+    rows: &mut BTreeMap<RowKey, FlightId>,
+    part: Vec<Load>,
+    refusals: &[Refusal],
+    fates: &mut Vec<(Unit, Fate)>,
+) {
+    let refusals: BTreeMap<usize, &Refusal> = refusals
+        .iter()
+        .map(|refusal| (refusal.index, refusal))
+        .collect();
+    for (index, load) in part.into_iter().enumerate() {
+        rows.remove(&load.prepared.row);
+        let fate = match refusals.get(&index) {
+            None => Fate::Acknowledged,
+            Some(refusal) => Fate::Refused {
+                kind: refusal.kind,
+                reason: refusal.reason.clone(),
+            },
+        };
+        fates.extend(load.units().map(|unit| (unit, fate.clone())));
+    }
+}

@@ -1,0 +1,89 @@
+//! What moves through the pipeline.
+
+use std::sync::Arc;
+
+use crate::decode::DecodeError;
+use crate::model::{Millis, Reading, Record, RowKey};
+
+/// One ownership of one shard, from grant to end; never used twice, so that what belongs to a
+/// lost ownership finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub(super) u64);
+
+/// One request to a sink, with everything that it is split into; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlightId(pub(super) u64);
+
+/// A reading, ready for its sinks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The reading.
+    pub reading: Reading,
+    /// The row it lands on.
+    pub row: RowKey,
+    /// Why the store will not take it, where that is known beforehand.
+    pub refused: Option<String>,
+    /// Its form in a queue's message; empty where there are no queues.
+    pub live: Box<str>,
+    /// When it is too old for the queues, by `queue.max_age`.
+    pub expires: Option<Millis>,
+}
+
+impl Prepared {
+    /// Whether both would write the same values to their row.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.reading.measures == other.reading.measures
+    }
+
+    /// Memory it takes, roughly; the budget counts this.
+    fn bytes(&self) -> usize {
+        /// The structs themselves and what the lanes keep for them.
+        const FIXED: usize = 384;
+        /// A measure's name is shared; its value's text is counted once more for safety.
+        const MEASURE: usize = 48;
+        let measures: usize = self
+            .reading
+            .measures
+            .iter()
+            .map(|(_, value)| MEASURE + value.metered_bytes())
+            .sum();
+        FIXED + measures + self.row.0.len() + self.live.len()
+    }
+}
+
+/// A record, decoded.
+#[derive(Clone, Debug)]
+pub struct PreparedRecord {
+    /// The record as it came.
+    pub record: Record,
+    /// The user record within an aggregate; 0 for an ordinary one.
+    pub sub: u64,
+    /// Its readings, or why it has none.
+    pub readings: Result<Vec<Arc<Prepared>>, DecodeError>,
+    /// Objects in it without anything measured.
+    pub no_measures: u32,
+}
+
+impl PreparedRecord {
+    /// Memory it takes until it is done, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        /// The entry in the books of its shard.
+        const FIXED: usize = 256;
+        let readings: usize = match &self.readings {
+            Ok(readings) => readings.iter().map(|reading| reading.bytes()).sum(),
+            Err(_) => 0,
+        };
+        u64::try_from(FIXED + self.record.data.len() + readings).unwrap_or(u64::MAX)
+    }
+}
+
+/// One reading at one sink, or one record that waits for its dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Unit {
+    pub(super) slot: Slot,
+    /// The record's number within the slot.
+    pub(super) record: u64,
+    /// The reading within the record.
+    pub(super) index: u32,
+}

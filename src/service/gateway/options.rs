@@ -1,0 +1,74 @@
+//! What an operator decides about the gateway.
+
+use std::io;
+
+use super::keys::{Keys, KeysError};
+use super::token::Rules;
+use crate::service::settings;
+
+/// What an operator decides about the gateway.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What tokens must fulfil.
+    pub rules: Rules,
+    /// `gateway.legacy_token`: a single bare token is taken, and echoed, as the blog's page needs.
+    pub legacy_token: bool,
+    /// Origins of pages that may connect, as browsers write them (`https://example.org`); none
+    /// given: every page may.
+    pub origins: Vec<String>,
+    /// Device ids in one subscription. Beyond this "all", or a token's patterns, serve better.
+    pub subscriptions_max: usize,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// The file of public keys cannot be read.
+    #[error("`gateway.jwks_file`: {path}: {source}")]
+    JwksFile {
+        /// As configured.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The keys themselves.
+    #[error("the gateway's token keys: {0}")]
+    Keys(#[from] KeysError),
+    /// Nothing is configured to check tokens with.
+    #[error("set `gateway.hs256_secret`, `gateway.hs256_secret_file` or `gateway.jwks_file`")]
+    NoKeys,
+}
+
+impl Options {
+    /// From the settings; reads the file of public keys.
+    ///
+    /// # Errors
+    /// [`OptionsError`], each a sentence for the operator.
+    pub fn read(settings: &settings::Gateway) -> Result<Self, OptionsError> {
+        let keys = match (&settings.hs256_secret, &settings.jwks_file) {
+            (Some(secret), Some(path)) => Keys::of_secret(secret)?.and(of_file(path)?),
+            (Some(secret), None) => Keys::of_secret(secret)?,
+            (None, Some(path)) => of_file(path)?,
+            (None, None) => return Err(OptionsError::NoKeys),
+        };
+        Ok(Self {
+            rules: Rules {
+                issuer: settings.issuer.clone(),
+                audiences: settings.audience.iter().cloned().collect(),
+                allowed_claim: settings.allowed_claim.clone(),
+                ..Rules::new(keys)
+            },
+            legacy_token: settings.legacy_token,
+            origins: settings.origins.clone(),
+            subscriptions_max: usize::try_from(settings.subscriptions_max).unwrap_or(usize::MAX),
+        })
+    }
+}
+
+fn of_file(path: &str) -> Result<Keys, OptionsError> {
+    let text = std::fs::read_to_string(path).map_err(|source| OptionsError::JwksFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Keys::of_jwks(&text)?)
+}

@@ -1,0 +1,350 @@
+//! The worker: reads the shards it is granted and drives what they say into the sinks.
+//!
+//! One core task owns the pipeline and decides; a reader for each shard and a task for each
+//! request to a sink only wait and report. Nothing in here knows of leases but what
+//! [`crate::lease::talk`] says, and a sink that is down stops reading, never leasing (promise P4).
+
+mod flights;
+mod prepare;
+mod reader;
+mod status;
+mod trouble;
+
+pub use status::{ShardStatus, SinkStatus, Status};
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::decode;
+use crate::door::dead_letters::DeadLetters;
+use crate::door::queue::QueueSender;
+use crate::door::stream::Stream;
+use crate::door::time_series::TimeSeries;
+use crate::lease::talk::{Event, Say};
+use crate::model::Millis;
+use crate::pipeline::{self, Effect, FlightId, Input, Pipeline, Slot};
+use crate::service::clock::Clock;
+use crate::service::tasks::Tasks;
+
+use status::Publisher;
+use trouble::Troubles;
+
+/// Reports from readers and requests that the core has not looked at yet. Each reader and request
+/// has at most two under way and waits for room, so this bounds memory and nothing else.
+const NOTES_MAX: usize = 256;
+
+/// How often readings are looked at for their age, and the status is published.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
+
+/// What the worker works on.
+#[derive(Debug)]
+pub struct Parts<S, T, Q, D> {
+    /// The stream.
+    pub stream: Arc<S>,
+    /// The time-series store. None: readings only go live.
+    pub store: Option<Arc<T>>,
+    /// The live queues; every one gets every reading. None: nothing is sent live.
+    pub queues: Vec<Arc<Q>>,
+    /// Where dead letters go.
+    pub dead_letters: Arc<D>,
+    /// Where its tasks are counted.
+    pub tasks: Tasks,
+}
+
+/// How the worker behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How payloads are read.
+    pub decode: decode::Options,
+    /// How readings travel. Which sinks there are, [`run`] sees by its parts.
+    pub pipeline: pipeline::Options,
+    /// Least time between the starts of two reads of a shard (Kinesis: five reads a second a
+    /// shard, all consumers together).
+    pub poll_every: Duration,
+    /// Older readings skip the live queues, counted (`queue.max_age`); none: none does.
+    pub queue_max_age: Option<Duration>,
+}
+
+impl Options {
+    /// The defaults around a pipeline's options.
+    #[must_use]
+    pub fn new(pipeline: pipeline::Options) -> Self {
+        Self {
+            decode: decode::Options::default(),
+            pipeline,
+            poll_every: Duration::from_millis(200),
+            queue_max_age: None,
+        }
+    }
+}
+
+/// What readers and requests tell the core.
+#[derive(Debug)]
+enum Note {
+    /// For the pipeline.
+    Input(Input),
+    /// Something failed and will be tried again.
+    Failed(trouble::Failure),
+    /// A part that may have failed before works.
+    Well(trouble::Part),
+}
+
+/// Runs until `events` is closed and nothing is in flight. Dropping the future ends it at once;
+/// what was in flight is then read again by whoever owns the shards next.
+pub async fn run<S, T, Q, D>(
+    parts: Parts<S, T, Q, D>,
+    options: Options,
+    clock: Clock,
+    mut events: mpsc::Receiver<Event>,
+    says: mpsc::Sender<Say>,
+    status: watch::Sender<Status>,
+) where
+    S: Stream,
+    T: TimeSeries,
+    Q: QueueSender,
+    D: DeadLetters,
+{
+    let (notes, mut inbox) = mpsc::channel(NOTES_MAX);
+    let mut core = Core::new(parts, options, clock, notes, status);
+    // Whatever ends this future ends its tasks.
+    let _stop = core.stop.clone().drop_guard();
+    let mut open = true;
+    let mut housekeeping = core.clock.now();
+    while open || !core.pipeline.is_idle() || !core.outbox.is_empty() {
+        let now = core.clock.now();
+        let due = core.pipeline.due(now).unwrap_or(housekeeping);
+        let timer = core.clock.timer(due.min(housekeeping));
+        let input = tokio::select! {
+            biased;
+            event = events.recv(), if open => {
+                open = event.is_some();
+                Some(event.map_or(Input::Closed, input_of))
+            }
+            permit = says.reserve(), if !core.outbox.is_empty() => {
+                core.say(permit.ok());
+                None
+            }
+            Some(note) = inbox.recv() => core.note(note),
+            () = tokio::time::sleep_until(timer) => Some(Input::Tick),
+        };
+        let now = core.clock.now();
+        if let Some(input) = input {
+            let effects = core.pipeline.step(now, input);
+            core.carry_out(effects);
+        }
+        if housekeeping <= now {
+            housekeeping = now + HOUSEKEEPING_EVERY;
+            core.publish(now);
+        }
+    }
+    let now = core.clock.now();
+    core.publish(now);
+}
+
+fn input_of(event: Event) -> Input {
+    match event {
+        Event::Granted {
+            shard,
+            epoch,
+            start,
+        } => Input::Granted {
+            shard,
+            epoch,
+            start,
+        },
+        Event::Drain { shard, epoch, .. } => Input::Drain { shard, epoch },
+        Event::Revoked { shard, epoch } => Input::Revoked { shard, epoch },
+    }
+}
+
+/// The core task's state.
+struct Core<S, T, Q, D> {
+    parts: Arc<Parts<S, T, Q, D>>,
+    options: Arc<Options>,
+    decode: Arc<decode::Options>,
+    clock: Clock,
+    pipeline: Pipeline,
+    notes: mpsc::Sender<Note>,
+    stop: CancellationToken,
+    readers: BTreeMap<Slot, ReaderHandle>,
+    flights: BTreeMap<FlightId, CancellationToken>,
+    /// What the keeper of leases has not taken yet: for each shard at most one checkpoint and
+    /// one ending.
+    outbox: VecDeque<Say>,
+    troubles: Troubles,
+    publisher: Publisher,
+}
+
+struct ReaderHandle {
+    permits: mpsc::Sender<u32>,
+    stop: CancellationToken,
+}
+
+impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> {
+    fn new(
+        parts: Parts<S, T, Q, D>,
+        mut options: Options,
+        clock: Clock,
+        notes: mpsc::Sender<Note>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        options.pipeline.queues = parts.queues.len();
+        options.pipeline.has_store = parts.store.is_some();
+        if let Some(store) = &parts.store {
+            let batch_max = &mut options.pipeline.store_batch_max;
+            *batch_max = (*batch_max).min(store.batch_max());
+        }
+        Self {
+            decode: Arc::new(options.decode.clone()),
+            pipeline: Pipeline::new(options.pipeline.clone()),
+            publisher: Publisher::new(status, &options.pipeline),
+            parts: Arc::new(parts),
+            options: Arc::new(options),
+            clock,
+            notes,
+            stop: CancellationToken::new(),
+            readers: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            troubles: Troubles::default(),
+        }
+    }
+
+    fn note(&mut self, note: Note) -> Option<Input> {
+        let now = self.clock.now();
+        match note {
+            Note::Input(input) => {
+                if let Input::Answered { flight, .. } = &input {
+                    self.flights.remove(flight);
+                }
+                return Some(input);
+            }
+            Note::Failed(failure) => self.troubles.failed(now, failure),
+            Note::Well(part) => self.troubles.well(now, &part),
+        }
+        None
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::StartReading {
+                    slot, shard, start, ..
+                } => {
+                    let (permits, permitted) = mpsc::channel(1);
+                    let stop = self.stop.child_token();
+                    let reader = reader::Reader {
+                        slot,
+                        shard,
+                        after: start,
+                        parts: Arc::clone(&self.parts),
+                        options: Arc::clone(&self.options),
+                        decode: Arc::clone(&self.decode),
+                        clock: self.clock.clone(),
+                        notes: self.notes.clone(),
+                    };
+                    let stopped = stop.clone();
+                    self.parts.tasks.spawn("reader", async move {
+                        stopped.run_until_cancelled(reader.run(permitted)).await;
+                    });
+                    self.readers.insert(slot, ReaderHandle { permits, stop });
+                }
+                Effect::StopReading(slot) => {
+                    if let Some(reader) = self.readers.remove(&slot) {
+                        reader.stop.cancel();
+                    }
+                }
+                Effect::Read { slot, limit } => self.permit(slot, limit),
+                Effect::Write { flight, batch } => {
+                    let crew = self.crew(flights::store_part(&self.options), flight);
+                    if let Some(store) = self.parts.store.clone() {
+                        self.start(flight, flights::write(crew, store, batch));
+                    }
+                }
+                Effect::Send {
+                    flight,
+                    queue,
+                    batch,
+                } => {
+                    let crew = self.crew(flights::queue_part(queue), flight);
+                    let queue = Arc::clone(&self.parts.queues[queue]);
+                    let format = self.options.pipeline.queue_format;
+                    self.start(flight, flights::send(crew, queue, format, batch));
+                }
+                Effect::File { flight, letters } => {
+                    let crew = self.crew(flights::letters_part(), flight);
+                    let queue = Arc::clone(&self.parts.dead_letters);
+                    self.start(flight, flights::file(crew, queue, letters));
+                }
+                Effect::Cancel(flight) => {
+                    if let Some(stop) = self.flights.remove(&flight) {
+                        stop.cancel();
+                    }
+                }
+                Effect::Say(say) => self.queue_say(say),
+            }
+        }
+    }
+
+    /// A reader asks only when its last permit is used up, so there is always room for one.
+    fn permit(&mut self, slot: Slot, limit: u32) {
+        let sent = self
+            .readers
+            .get(&slot)
+            .is_some_and(|reader| reader.permits.try_send(limit).is_ok());
+        if !sent {
+            let effects = self.pipeline.step(self.clock.now(), Input::NoPage(slot));
+            self.carry_out(effects);
+        }
+    }
+
+    fn crew(&self, part: trouble::Part, flight: FlightId) -> flights::Crew {
+        flights::Crew {
+            part,
+            flight,
+            clock: self.clock.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+
+    fn start(&mut self, flight: FlightId, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.child_token();
+        self.flights.insert(flight, stop.clone());
+        self.parts.tasks.spawn("request", async move {
+            stop.run_until_cancelled(work).await;
+        });
+    }
+
+    /// A newer checkpoint of a shard takes an unsaid one's place.
+    fn queue_say(&mut self, say: Say) {
+        if let Say::Checkpoint { shard, epoch, .. } = &say {
+            let same = |said: &&mut Say| matches!(said, Say::Checkpoint { shard: s, epoch: e, .. } if s == shard && e == epoch);
+            if let Some(unsaid) = self.outbox.iter_mut().find(same) {
+                *unsaid = say;
+                return;
+            }
+        }
+        self.outbox.push_back(say);
+    }
+
+    fn say(&mut self, permit: Option<mpsc::Permit<'_, Say>>) {
+        match permit {
+            Some(permit) => {
+                if let Some(say) = self.outbox.pop_front() {
+                    permit.send(say);
+                }
+            }
+            // The keeper of leases is gone: nobody is left to hear it.
+            None => self.outbox.clear(),
+        }
+    }
+
+    fn publish(&mut self, now: Millis) {
+        self.troubles.remind(now);
+        self.publisher.publish(now, &self.pipeline, &self.troubles);
+    }
+}

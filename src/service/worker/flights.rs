@@ -1,0 +1,238 @@
+//! Requests to sinks. Each task repeats its request until there is a final answer; what that
+//! means is the pipeline's business.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::sync::mpsc;
+
+use super::trouble::{Failure, Part};
+use super::{Note, Options};
+use crate::door::dead_letters::DeadLetters;
+use crate::door::fault::CallFailed;
+use crate::door::queue::QueueSender;
+use crate::door::time_series::TimeSeries;
+use crate::model::{DeadLetter, Fault, Reading, RejectionKind, Sent};
+use crate::pipeline::message::Format;
+use crate::pipeline::{Answer, FlightId, Input, Prepared, Refusal};
+use crate::service::clock::Clock;
+use crate::service::{entropy, metric};
+
+/// The first pause after a failure.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// The longest pause: a sink that is back is noticed within this. Timestream wants throttled
+/// writers to keep at it, since it grows by their pressure.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// The store's name in metrics and `/state`.
+pub(super) fn store_part(options: &Options) -> Part {
+    Part(options.pipeline.store.as_str().to_owned())
+}
+
+/// A queue's name in metrics and `/state`.
+pub(super) fn queue_part(queue: usize) -> Part {
+    Part(match queue {
+        0 => "queue".to_owned(),
+        later => format!("queue_{}", later + 1),
+    })
+}
+
+/// The dead-letter queue's name in metrics and `/state`.
+pub(super) fn letters_part() -> Part {
+    Part("dead_letters".to_owned())
+}
+
+/// What every request needs.
+#[derive(Debug)]
+pub(super) struct Crew {
+    pub(super) part: Part,
+    pub(super) flight: FlightId,
+    pub(super) clock: Clock,
+    pub(super) notes: mpsc::Sender<Note>,
+}
+
+/// One request under way.
+struct Attempts {
+    crew: Crew,
+    pauses: ExponentialBackoff,
+    failed: bool,
+}
+
+impl Attempts {
+    fn new(crew: Crew, readings: usize) -> Self {
+        let part = crew.part.0.clone();
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        metrics::histogram!(metric::SINK_BATCH_READINGS, "sink" => part).record(readings as f64);
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(PAUSE_MIN)
+            .with_max_delay(PAUSE_MAX)
+            .without_max_times()
+            .with_jitter()
+            .with_jitter_seed(entropy::seed())
+            .build();
+        Self {
+            crew,
+            pauses,
+            failed: false,
+        }
+    }
+
+    /// Calls once and counts it.
+    async fn call<A>(
+        &self,
+        call: impl Future<Output = Result<A, CallFailed>>,
+        is_partial: impl Fn(&A) -> bool,
+    ) -> Result<A, CallFailed> {
+        let sent = self.crew.clock.now();
+        let outcome = call.await;
+        let part = self.crew.part.0.clone();
+        let took = self.crew.clock.now().since(sent);
+        metrics::histogram!(metric::SINK_REQUEST_SECONDS, "sink" => part.clone()).record(took);
+        let result = match &outcome {
+            Ok(answer) if is_partial(answer) => "partial",
+            Ok(_) => "ok",
+            Err(error) => match error.fault {
+                Fault::Throttled => "throttled",
+                Fault::Rejected => "rejected",
+                Fault::Fatal => "fatal",
+                Fault::Transient | Fault::Conflict => "transient",
+            },
+        };
+        metrics::counter!(metric::SINK_REQUESTS, "sink" => part, "result" => result).increment(1);
+        outcome
+    }
+
+    /// Reports a failure and waits before the next attempt.
+    async fn pause(&mut self, fault: Fault, message: String) {
+        self.failed = true;
+        let part = self.crew.part.clone();
+        let failure = Failure {
+            part,
+            fault,
+            message,
+        };
+        self.tell(Note::Failed(failure)).await;
+        let pause = self.pauses.next().unwrap_or(PAUSE_MAX);
+        tokio::time::sleep(pause).await;
+    }
+
+    async fn answer(&self, answer: Answer) {
+        if self.failed {
+            self.tell(Note::Well(self.crew.part.clone())).await;
+        }
+        let flight = self.crew.flight;
+        self.tell(Note::Input(Input::Answered { flight, answer }))
+            .await;
+    }
+
+    async fn tell(&self, note: Note) {
+        if self.crew.notes.send(note).await.is_err() {
+            tracing::debug!("a request ended after its worker");
+        }
+    }
+}
+
+/// Writes a batch to the store.
+pub(super) async fn write<T: TimeSeries>(crew: Crew, store: Arc<T>, batch: Vec<Arc<Prepared>>) {
+    let readings: Vec<Reading> = batch.iter().map(|one| one.reading.clone()).collect();
+    let mut attempts = Attempts::new(crew, readings.len());
+    loop {
+        let call = store.write(&readings);
+        match attempts
+            .call(call, |rejections| !rejections.is_empty())
+            .await
+        {
+            Ok(rejections) => {
+                let refusals = rejections.into_iter().map(|rejection| Refusal {
+                    index: rejection.index,
+                    kind: rejection.kind,
+                    reason: rejection.reason,
+                });
+                return attempts.answer(Answer::Taken(refusals.collect())).await;
+            }
+            Err(error) if error.fault == Fault::Rejected => {
+                return attempts.answer(Answer::Rejected(error.message)).await;
+            }
+            Err(error) => attempts.pause(error.fault, error.to_string()).await,
+        }
+    }
+}
+
+/// Sends a batch to a queue; only what failed is sent again.
+pub(super) async fn send<Q: QueueSender>(
+    crew: Crew,
+    queue: Arc<Q>,
+    format: Format,
+    batch: Vec<Arc<Prepared>>,
+) {
+    let mut attempts = Attempts::new(crew, batch.len());
+    let mut bodies = format.bodies(&batch);
+    drop(batch);
+    // Where each body that is left stood at first.
+    let mut places: Vec<usize> = (0..bodies.len()).collect();
+    let mut refusals = Vec::new();
+    loop {
+        let partial = |sent: &Vec<Sent>| sent.iter().any(|one| *one != Sent::Accepted);
+        let sent = match attempts.call(queue.send(&bodies), partial).await {
+            Ok(sent) => sent,
+            Err(error) if error.fault == Fault::Rejected => {
+                return attempts.answer(Answer::Rejected(error.message)).await;
+            }
+            Err(error) => {
+                attempts.pause(error.fault, error.to_string()).await;
+                continue;
+            }
+        };
+        let mut again = Vec::new();
+        let mut message = None;
+        for (index, place) in places.iter().enumerate() {
+            match sent.get(index) {
+                Some(Sent::Accepted) => {}
+                Some(Sent::Refused(reason)) if format == Format::Packed => {
+                    return attempts.answer(Answer::Rejected(reason.clone())).await;
+                }
+                Some(Sent::Refused(reason)) => refusals.push(Refusal {
+                    index: *place,
+                    kind: RejectionKind::Other,
+                    reason: reason.clone(),
+                }),
+                Some(Sent::Again(reason)) => {
+                    message = Some(reason.clone());
+                    again.push(index);
+                }
+                None => again.push(index),
+            }
+        }
+        if again.is_empty() {
+            return attempts.answer(Answer::Taken(refusals)).await;
+        }
+        bodies = again
+            .iter()
+            .map(|index| std::mem::take(&mut bodies[*index]))
+            .collect();
+        places = again.iter().map(|index| places[*index]).collect();
+        let message = message.unwrap_or_else(|| "the answer leaves entries out".to_owned());
+        attempts.pause(Fault::Transient, message).await;
+    }
+}
+
+/// Files dead letters.
+pub(super) async fn file<D: DeadLetters>(crew: Crew, queue: Arc<D>, letters: Vec<DeadLetter>) {
+    let mut attempts = Attempts::new(crew, letters.len());
+    // Smaller than one letter without its payload it cannot be made: a person must look.
+    let is_smallest = letters.len() == 1 && letters[0].data_base64.is_none();
+    loop {
+        match attempts.call(queue.file(&letters), |()| false).await {
+            Ok(()) => return attempts.answer(Answer::Taken(Vec::new())).await,
+            Err(error) if error.fault == Fault::Rejected && !is_smallest => {
+                return attempts.answer(Answer::Rejected(error.message)).await;
+            }
+            Err(error) if error.fault == Fault::Rejected => {
+                attempts.pause(Fault::Fatal, error.to_string()).await;
+            }
+            Err(error) => attempts.pause(error.fault, error.to_string()).await,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Reading one shard: paced, resumed after the last record handed on, whatever happens between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::prepare::Preparing;
+use super::trouble::{Failure, Part};
+use super::{Note, Options, Parts};
+use crate::decode::{self, Decoder};
+use crate::door::Faulty as _;
+use crate::door::stream::{Error, Page, ShardIterator, Stream};
+use crate::door::time_series::TimeSeries;
+use crate::model::{Fault, Millis, ShardId, Start};
+use crate::pipeline::{Input, PreparedPage, Slot};
+use crate::service::clock::{self, Clock};
+use crate::service::{entropy, metric};
+
+/// The longest pause between two attempts at a shard that throttles or fails: long enough for a
+/// consumer beside us to get its share, short against the lease times that bound a take-over.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// One shard's reader.
+pub(super) struct Reader<S, T, Q, D> {
+    pub(super) slot: Slot,
+    pub(super) shard: ShardId,
+    /// The place after the last record handed on.
+    pub(super) after: Start,
+    pub(super) parts: Arc<Parts<S, T, Q, D>>,
+    pub(super) options: Arc<Options>,
+    pub(super) decode: Arc<decode::Options>,
+    pub(super) clock: Clock,
+    pub(super) notes: mpsc::Sender<Note>,
+}
+
+/// How fast a shard is read.
+struct Pace {
+    every: Duration,
+    pause: Duration,
+    next: Millis,
+}
+
+impl Pace {
+    fn slower(&mut self) {
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+    }
+
+    /// Back to speed step by step, so that two who were throttled do not collide again at once.
+    fn faster(&mut self) {
+        self.pause = (self.pause * 3 / 4).max(self.every);
+    }
+
+    /// The next read may start one pause after this one started; a slowed one not in step.
+    fn started(&mut self, now: Millis) {
+        let apart = if self.pause > self.every {
+            self.pause.mul_f64(1.0 + entropy::fraction() / 4.0)
+        } else {
+            self.pause
+        };
+        self.next = now + apart;
+    }
+}
+
+impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'static>
+    Reader<S, T, Q, D>
+{
+    /// Reads until the shard ends; whoever started it ends it otherwise.
+    pub(super) async fn run(mut self, mut permits: mpsc::Receiver<u32>) {
+        let mut decoder = Decoder::new(Arc::clone(&self.decode));
+        let mut iterator = None;
+        let mut failed = false;
+        let mut pace = Pace {
+            every: self.options.poll_every,
+            pause: self.options.poll_every,
+            next: self.clock.now(),
+        };
+        loop {
+            tokio::time::sleep_until(self.clock.timer(pace.next)).await;
+            self.tell(Note::Input(Input::Ready(self.slot))).await;
+            let Some(limit) = permits.recv().await else {
+                return;
+            };
+            pace.started(self.clock.now());
+            match self.read(&mut iterator, limit).await {
+                Ok(page) => {
+                    if std::mem::take(&mut failed) {
+                        self.tell(Note::Well(self.part())).await;
+                    }
+                    pace.faster();
+                    let ended = page.next.is_none();
+                    iterator = page.next.clone();
+                    self.hand_on(&mut decoder, page).await;
+                    if ended {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    count_read(match error.fault() {
+                        _ if error == Error::IteratorExpired => "expired",
+                        Fault::Throttled => "throttled",
+                        _ => "failed",
+                    });
+                    self.tell(Note::Input(Input::NoPage(self.slot))).await;
+                    if error == Error::IteratorExpired {
+                        // Its time ran out while reading waited: go on where we were.
+                        iterator = None;
+                        continue;
+                    }
+                    if self.is_gone(&error).await {
+                        return self.end_without_children().await;
+                    }
+                    if error.fault() != Fault::Throttled {
+                        iterator = None;
+                    }
+                    failed = true;
+                    pace.slower();
+                    pace.started(self.clock.now());
+                    self.tell(Note::Failed(Failure {
+                        part: self.part(),
+                        fault: error.fault(),
+                        message: error.to_string(),
+                    }))
+                    .await;
+                }
+            }
+        }
+    }
+
+    async fn read(&self, iterator: &mut Option<ShardIterator>, limit: u32) -> Result<Page, Error> {
+        let place = match iterator {
+            Some(place) => place,
+            None => {
+                let place = self.parts.stream.iterator(&self.shard, &self.after).await?;
+                iterator.insert(place)
+            }
+        };
+        let sent = self.clock.now();
+        let outcome = self.parts.stream.records(place, limit).await;
+        metrics::histogram!(metric::READ_SECONDS).record(self.clock.now().since(sent));
+        outcome
+    }
+
+    async fn hand_on(&mut self, decoder: &mut Decoder, page: Page) {
+        count_read(if page.records.is_empty() {
+            "empty"
+        } else {
+            "ok"
+        });
+        let bytes: usize = page.records.iter().map(|record| record.data.len()).sum();
+        let count = page.records.len();
+        if let Some(last) = page.records.last() {
+            self.after = Start::After(last.seq.clone());
+        }
+        let pipeline = &self.options.pipeline;
+        let preparing = Preparing {
+            store: self.parts.store.as_deref(),
+            format: (pipeline.queues > 0).then_some(pipeline.queue_format),
+            max_age: self.options.queue_max_age,
+            now: self.clock.now(),
+            wall: clock::wall(),
+        };
+        let records = preparing.all(decoder, &self.shard, page.records).await;
+        let readings: usize = records
+            .iter()
+            .map(|record| record.readings.as_ref().map_or(0, Vec::len))
+            .sum();
+        let shard = || self.shard.as_str().to_owned();
+        metrics::counter!(metric::SHARD_RECORDS, "shard" => shard()).increment(count as u64);
+        metrics::counter!(metric::SHARD_BYTES, "shard" => shard()).increment(bytes as u64);
+        metrics::counter!(metric::SHARD_READINGS, "shard" => shard()).increment(readings as u64);
+        let page = PreparedPage {
+            records,
+            ended: page.next.is_none().then_some(page.children),
+            behind_ms: page.behind_ms,
+        };
+        let slot = self.slot;
+        self.tell(Note::Input(Input::Page { slot, page })).await;
+    }
+
+    /// Whether the stream answers and does not know the shard any more. That the stream itself is
+    /// not found is something else: a wrong name, or one deleted by mistake.
+    async fn is_gone(&self, error: &Error) -> bool {
+        matches!(error, Error::NotFound { .. })
+            && self
+                .parts
+                .stream
+                .shards()
+                .await
+                .is_ok_and(|shards| shards.iter().all(|shard| shard.id != self.shard))
+    }
+
+    async fn end_without_children(&self) {
+        tracing::error!(
+            shard_id = self.shard.as_str(),
+            after = ?self.after,
+            "the stream does not list this shard any more: it counts as ended, and what it \
+             still held is past retention and lost"
+        );
+        let page = PreparedPage {
+            ended: Some(Vec::new()),
+            ..PreparedPage::default()
+        };
+        let slot = self.slot;
+        self.tell(Note::Input(Input::Page { slot, page })).await;
+    }
+
+    fn part(&self) -> Part {
+        Part(format!("reading {}", self.shard))
+    }
+
+    async fn tell(&self, note: Note) {
+        if self.notes.send(note).await.is_err() {
+            tracing::debug!("a reader ended after its worker");
+        }
+    }
+}
+
+fn count_read(result: &'static str) {
+    metrics::counter!(metric::READS, "result" => result).increment(1);
+}

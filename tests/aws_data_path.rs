@@ -1,0 +1,18 @@
+//! The adapters of the data path: against the embedded servers over loopback with the real SDK,
+//! and against canned answers where no server would give such an answer.
+#![cfg(feature = "local")]
+
+#[path = "aws_data_path/canned.rs"]
+mod canned;
+#[path = "aws_data_path/feed.rs"]
+mod feed;
+#[path = "aws_data_path/kinesis.rs"]
+mod kinesis;
+#[path = "aws_data_path/provision.rs"]
+mod provision;
+#[path = "aws_data_path/sqs.rs"]
+mod sqs;
+#[path = "aws_data_path/support.rs"]
+mod support;
+#[path = "aws_data_path/timestream.rs"]
+mod timestream;

@@ -1,0 +1,319 @@
+//! In-memory doors: a stream, a store with Timestream's rules, queues and dead letters, each with
+//! switches for what can go wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidewire::door::dead_letters::DeadLetters;
+use tidewire::door::fault::CallFailed;
+use tidewire::door::queue::QueueSender;
+use tidewire::door::stream::{self, Page, ShardIterator, Stream};
+use tidewire::door::time_series::TimeSeries;
+use tidewire::model::{
+    ChildShard, DeadLetter, EpochMillis, Fault, PartitionKey, Reading, Record, Rejection,
+    RejectionKind, RowKey, Sent, SequenceNumber, Shard, ShardId, Start, Value,
+};
+
+/// What every door can suffer from.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    /// Every call fails so.
+    pub(crate) down: Option<Fault>,
+    /// Every call takes so long.
+    pub(crate) delay: Duration,
+    /// Calls, failed ones included.
+    pub(crate) calls: u64,
+}
+
+fn failed(operation: &'static str, fault: Fault) -> CallFailed {
+    CallFailed {
+        operation,
+        fault,
+        message: "switched off by the test".to_owned(),
+    }
+}
+
+/// State behind a lock, with its troubles.
+#[derive(Debug, Default)]
+pub(crate) struct Shared<T>(Mutex<(Trouble, T)>);
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, (Trouble, T)> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn trouble<R>(&self, change: impl FnOnce(&mut Trouble) -> R) -> R {
+        change(&mut self.lock().0)
+    }
+
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
+        look(&mut self.lock().1)
+    }
+
+    async fn enter(&self, operation: &'static str) -> Result<(), CallFailed> {
+        let (delay, down) = self.trouble(|trouble| {
+            trouble.calls += 1;
+            (trouble.delay, trouble.down)
+        });
+        tokio::time::sleep(delay).await;
+        down.map_or(Ok(()), |fault| Err(failed(operation, fault)))
+    }
+}
+
+/// One shard's content.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryShard {
+    pub(crate) records: Vec<Record>,
+    pub(crate) closed: bool,
+    /// When it was read.
+    pub(crate) reads: Vec<tokio::time::Instant>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct StreamState {
+    pub(crate) shards: BTreeMap<ShardId, MemoryShard>,
+    next: u64,
+    /// Iterators of an earlier generation have expired.
+    pub(crate) generation: u64,
+    /// The stream itself is gone.
+    pub(crate) missing: bool,
+    pub(crate) iterators_given: u64,
+}
+
+pub(crate) type MemoryStream = Shared<StreamState>;
+
+pub(crate) fn shard(number: u32) -> ShardId {
+    ShardId::from(format!("shardId-{number:012}"))
+}
+
+impl MemoryStream {
+    pub(crate) fn put(&self, to: u32, payload: &str) -> SequenceNumber {
+        let arrival = tidewire::service::clock::wall();
+        self.put_at(to, payload, arrival)
+    }
+
+    pub(crate) fn put_at(&self, to: u32, payload: &str, arrival: EpochMillis) -> SequenceNumber {
+        self.with(|state| {
+            state.next += 1;
+            let seq: SequenceNumber = (10_000 + state.next).to_string().parse().unwrap();
+            let shard = state.shards.entry(shard(to)).or_default();
+            shard.records.push(Record {
+                seq: seq.clone(),
+                partition_key: Some(PartitionKey::from("key")),
+                arrival,
+                data: Bytes::copy_from_slice(payload.as_bytes()),
+            });
+            seq
+        })
+    }
+
+    pub(crate) fn close(&self, which: u32) {
+        self.with(|state| state.shards.entry(shard(which)).or_default().closed = true);
+    }
+
+    fn missing(&self, shard: &ShardId) -> Result<(), stream::Error> {
+        let missing = self.with(|state| state.missing || !state.shards.contains_key(shard));
+        if missing {
+            return Err(stream::Error::NotFound {
+                operation: "GetRecords",
+                message: "no such thing".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Stream for MemoryStream {
+    async fn shards(&self) -> Result<Vec<Shard>, stream::Error> {
+        self.enter("ListShards").await?;
+        self.with(|state| {
+            if state.missing {
+                return Err(stream::Error::NotFound {
+                    operation: "ListShards",
+                    message: "no such stream".to_owned(),
+                });
+            }
+            Ok(state.shards.keys().map(listed).collect())
+        })
+    }
+
+    async fn server_time(&self) -> Result<EpochMillis, stream::Error> {
+        Ok(tidewire::service::clock::wall())
+    }
+
+    async fn iterator(&self, of: &ShardId, start: &Start) -> Result<ShardIterator, stream::Error> {
+        self.enter("GetShardIterator").await?;
+        self.missing(of)?;
+        self.with(|state| {
+            state.iterators_given += 1;
+            let records = &state.shards[of].records;
+            let index = match start {
+                Start::TrimHorizon => 0,
+                Start::AtTimestamp(at) => records.partition_point(|record| record.arrival < *at),
+                Start::After(seq) => records.partition_point(|record| record.seq <= *seq),
+            };
+            Ok(ShardIterator(format!("{of} {index} {}", state.generation)))
+        })
+    }
+
+    async fn records(&self, at: &ShardIterator, limit: u32) -> Result<Page, stream::Error> {
+        self.enter("GetRecords").await?;
+        let mut parts = at.0.split(' ');
+        let of = ShardId::from(parts.next().unwrap());
+        let mut number = || parts.next().unwrap().parse::<u64>().unwrap();
+        let (index, generation) = (usize::try_from(number()).unwrap(), number());
+        self.missing(&of)?;
+        self.with(|state| {
+            if generation != state.generation {
+                return Err(stream::Error::IteratorExpired);
+            }
+            let shard = state.shards.get_mut(&of).unwrap();
+            shard.reads.push(tokio::time::Instant::now());
+            let to = shard
+                .records
+                .len()
+                .min(index + usize::try_from(limit).unwrap());
+            let ended = shard.closed && to == shard.records.len();
+            Ok(Page {
+                records: shard.records[index..to].to_vec(),
+                next: (!ended).then(|| ShardIterator(format!("{of} {to} {generation}"))),
+                behind_ms: 0,
+                children: if ended { vec![child(&of)] } else { Vec::new() },
+            })
+        })
+    }
+}
+
+fn listed(id: &ShardId) -> Shard {
+    Shard {
+        id: id.clone(),
+        parent: None,
+        adjacent_parent: None,
+        starting_hash_key: "0".to_owned(),
+        ending_hash_key: "1".to_owned(),
+        starting_seq: "0".parse().unwrap(),
+        ending_seq: None,
+    }
+}
+
+/// The one child that a closed shard has here.
+pub(crate) fn child(of: &ShardId) -> ChildShard {
+    ChildShard {
+        id: ShardId::from("shardId-000000000099"),
+        parents: vec![of.clone()],
+        starting_hash_key: "0".to_owned(),
+        ending_hash_key: "1".to_owned(),
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct StoreState {
+    pub(crate) rows: BTreeMap<RowKey, Vec<(Arc<str>, Value)>>,
+    /// Readings in the order in which they were stored.
+    pub(crate) stored: Vec<Reading>,
+    /// Devices that make the store refuse a whole request.
+    pub(crate) poison: BTreeSet<String>,
+    pub(crate) batches: Vec<usize>,
+}
+
+pub(crate) type MemoryStore = Shared<StoreState>;
+
+impl TimeSeries for MemoryStore {
+    fn batch_max(&self) -> usize {
+        100
+    }
+
+    fn key(&self, reading: &Reading) -> RowKey {
+        let names: Vec<_> = reading.measures.iter().map(|(name, _)| &**name).collect();
+        let key = format!("{} {} {}", reading.device, reading.time, names.join("+"));
+        RowKey(key.into_bytes())
+    }
+
+    fn check(&self, reading: &Reading) -> Result<(), String> {
+        match reading.device.as_str().len() {
+            0..=60 => Ok(()),
+            _ => Err("the device's name is too long for a dimension".to_owned()),
+        }
+    }
+
+    async fn write(&self, batch: &[Reading]) -> Result<Vec<Rejection>, CallFailed> {
+        let keys: BTreeSet<_> = batch.iter().map(|reading| self.key(reading)).collect();
+        assert!(keys.len() == batch.len() && (1..=100).contains(&batch.len()));
+        self.enter("WriteRecords").await?;
+        let keyed = batch.iter().map(|reading| (self.key(reading), reading));
+        self.with(|state| {
+            state.batches.push(batch.len());
+            if batch
+                .iter()
+                .any(|one| state.poison.contains(one.device.as_str()))
+            {
+                return Err(failed("WriteRecords", Fault::Rejected));
+            }
+            let mut rejections = Vec::new();
+            for (index, (key, reading)) in keyed.enumerate() {
+                let there = state.rows.entry(key).or_insert_with(|| {
+                    state.stored.push(reading.clone());
+                    reading.measures.clone()
+                });
+                if *there != reading.measures {
+                    rejections.push(Rejection {
+                        index,
+                        kind: RejectionKind::Duplicate,
+                        reason: "A record already exists with the same key".to_owned(),
+                    });
+                }
+            }
+            Ok(rejections)
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct QueueState {
+    pub(crate) bodies: Vec<String>,
+    /// Bodies holding this text are refused.
+    pub(crate) refuses: Option<String>,
+    /// The next so many entries fail and may be sent again.
+    pub(crate) stumbles: usize,
+}
+
+pub(crate) type MemoryQueue = Shared<QueueState>;
+
+impl QueueSender for MemoryQueue {
+    async fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, CallFailed> {
+        assert!((1..=10).contains(&bodies.len()));
+        assert!(bodies.iter().map(String::len).sum::<usize>() <= 1_048_576);
+        self.enter("SendMessageBatch").await?;
+        Ok(self.with(|state| {
+            let send = |body: &String| {
+                if state
+                    .refuses
+                    .as_ref()
+                    .is_some_and(|text| body.contains(text))
+                {
+                    return Sent::Refused("invalid contents".to_owned());
+                }
+                if state.stumbles > 0 {
+                    state.stumbles -= 1;
+                    return Sent::Again("internal error".to_owned());
+                }
+                state.bodies.push(body.clone());
+                Sent::Accepted
+            };
+            bodies.iter().map(send).collect()
+        }))
+    }
+}
+
+pub(crate) type MemoryLetters = Shared<Vec<DeadLetter>>;
+
+impl DeadLetters for MemoryLetters {
+    async fn file(&self, letters: &[DeadLetter]) -> Result<(), CallFailed> {
+        assert!((1..=10).contains(&letters.len()));
+        self.enter("SendMessageBatch").await?;
+        self.with(|filed| filed.extend(letters.iter().cloned()));
+        Ok(())
+    }
+}
