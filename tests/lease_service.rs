@@ -1,5 +1,7 @@
 //! The lease service in paused time, on an in-memory table with latency.
 
+#![expect(clippy::unwrap_used, reason = "in a test the panic is the report")]
+
 #[path = "simulation/table.rs"]
 #[expect(dead_code, reason = "only the door is needed here")]
 mod table;

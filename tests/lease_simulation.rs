@@ -2,6 +2,8 @@
 //! everything that goes wrong. `TIDEWIRE_SIMULATION_SEEDS=20000` runs more worlds,
 //! `TIDEWIRE_SIMULATION_SEED=7` one of them alone.
 
+#![expect(clippy::unwrap_used, reason = "in a test the panic is the report")]
+
 #[path = "simulation/check.rs"]
 mod check;
 #[path = "simulation/faults.rs"]
