@@ -6,7 +6,8 @@
 //! decides: the shard's reader at its fixed cadence, the sinks and queues with backoff while the
 //! shard is blocked, leases within their own deadline. Two exceptions, both before any data moves:
 //! the first discovery of Timestream's endpoint ([`discovery`]) and waiting for a resource that was
-//! just created ([`provision`]).
+//! just created ([`provision`]). A dead letter that its queue refuses goes once more, smaller: that
+//! is another request.
 
 pub mod connections;
 pub mod dead_letters;

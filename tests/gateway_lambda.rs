@@ -1,5 +1,9 @@
 //! `tidewire gateway` under Lambda's runtime API, which a server here stands in for. The function
 //! runs in a process of its own, since what it needs to know comes in environment variables.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: one that cannot go on ends its test"
+)]
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};

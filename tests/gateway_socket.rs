@@ -1,5 +1,9 @@
 //! The gateway behind the embedded WebSocket API: real sockets, real handshakes, the real events.
 #![cfg(feature = "local")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: one that cannot go on ends its test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpStream};

@@ -128,7 +128,8 @@ impl ResolveEndpoint for Resolver {
 
 /// Asks until an answer comes; only a refusal for good ends it.
 async fn patiently(client: &Client) -> Result<Found, CallFailed> {
-    (|| ask(client))
+    // Boxed: the SDK's future is 16 KB, and this one lives for the whole process.
+    (|| Box::pin(ask(client)))
         .retry(
             ExponentialBuilder::default()
                 .with_min_delay(RETRY_MIN)
@@ -174,3 +175,6 @@ pub(super) fn service_endpoint_is_configured(sdk: &SdkConfig) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

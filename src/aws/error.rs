@@ -145,18 +145,25 @@ where
         }
         SdkError::TimeoutError(_) => (Fault::Transient, TIMED_OUT.to_owned()),
         SdkError::DispatchFailure(dispatch) => {
-            let cause = dispatch.as_connector_error();
-            let cause = cause.map_or_else(String::new, |cause| causes(cause));
-            if dispatch.is_timeout() {
-                (Fault::Transient, format!("{TIMED_OUT}: {cause}"))
+            let cause = match dispatch.as_connector_error() {
+                Some(connector) => causes(connector),
+                None => causes(error),
+            };
+            let what = if dispatch.is_timeout() {
+                TIMED_OUT
             } else {
-                (Fault::Transient, format!("{UNREACHABLE}: {cause}"))
-            }
+                UNREACHABLE
+            };
+            (Fault::Transient, format!("{what}: {cause}"))
         }
-        SdkError::ResponseError(_) => (
-            classify(None, status.filter(|status| *status >= 300)).min(Fault::Transient),
-            format!("{UNREADABLE}: {}", causes(error)),
-        ),
+        // A proxy's page, half an answer: what the service did with the request is not known.
+        SdkError::ResponseError(_) => {
+            let fault = match status {
+                Some(429) => Fault::Throttled,
+                _ => Fault::Transient,
+            };
+            (fault, format!("{UNREADABLE}: {}", causes(error)))
+        }
         SdkError::ConstructionFailure(_) => not_sent(causes(error)),
         _ => (Fault::Transient, causes(error)),
     };

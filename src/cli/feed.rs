@@ -90,7 +90,7 @@ async fn open(path: &Path) -> Result<(Box<dyn AsyncRead + Unpin + Send>, Option<
     let unreadable = |error| Failure::new(format!("cannot read {}: {error}", path.display()));
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let about = file.metadata().await.map_err(unreadable)?;
-    Ok((Box::new(file), about.is_file().then(|| about.len())))
+    Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
 /// A bar for a file, a counter for a pipe; nothing where nobody looks.
@@ -136,7 +136,7 @@ fn said(error: &Error, stream: &str, endpoints: &Endpoints) -> String {
 fn summary(report: &Report, stream: &str) -> String {
     let progress = &report.progress;
     let mut text = format!(
-        "{} readings put on `{stream}` from {} lines, {} sent again",
+        "readings put on `{stream}`: {} of {} lines, {} sent again",
         progress.accepted, progress.lines, progress.again
     );
     let mut add = |line: String| {
@@ -183,7 +183,7 @@ mod tests {
             stopped: false,
         };
         let text = summary(&report, "readings");
-        assert!(text.starts_with("8 readings put on `readings` from 30 lines, 0 sent again; 22 left out:\nline 1: too large\n"), "{text}");
+        assert!(text.starts_with("readings put on `readings`: 8 of 30 lines, 0 sent again; 22 left out:\nline 1: too large\n"), "{text}");
         assert!(text.ends_with("line 20: too large\nand 2 more"), "{text}");
     }
 

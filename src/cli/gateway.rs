@@ -43,5 +43,7 @@ pub async fn run<C: Connections, Q: QueueSender>(gateway: Gateway<C, Q>) -> Resu
             Ok::<_, std::convert::Infallible>(gateway.handle(event.payload).await)
         },
     );
-    lambda_runtime::run(serve).await.map_err(Error::Runtime)
+    Box::pin(lambda_runtime::run(serve))
+        .await
+        .map_err(Error::Runtime)
 }

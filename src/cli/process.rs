@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::failure::Failure;
 use super::{broadcaster, feed, gateway, health, parts, worker};
+use crate::aws::Service;
 use crate::service::clock::Clock;
 use crate::service::http::beat::Beats;
 use crate::service::http::{self, Probes};
@@ -129,7 +130,9 @@ fn feed_settings(args: &feed::Args, config: Option<&Path>) -> Result<Settings, F
     if config.is_some() || named {
         return Ok(settings);
     }
-    match local_config() {
+    // Whoever points AWS's own variables somewhere does not mean the stand on this machine.
+    let elsewhere = Service::Kinesis.endpoint_of_environment().is_some();
+    match local_config().filter(|_| !elsewhere) {
         Some(path) => Ok(Settings::load_from_process(Some(&path))?),
         None => Err(Failure::settings(
             "no stream to feed: start a local stand with `tidewire local`, or name a config with \

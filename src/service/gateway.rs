@@ -86,7 +86,8 @@ impl<C: Connections, Q: QueueSender> Gateway<C, Q> {
 
     /// Answers one event. Never fails: what goes wrong is an answer too.
     pub async fn handle(&self, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
-        self.handle_at(event, clock::wall()).await
+        // On the heap: with the table's calls in it, it is too large to be moved about.
+        Box::pin(self.handle_at(event, clock::wall())).await
     }
 
     /// [`Gateway::handle`] at a given time, by which tokens are judged.

@@ -3,10 +3,11 @@
 use tidewire::aws::Endpoints;
 use tidewire::aws::kinesis::StreamRef;
 use tidewire::aws::provision::{
-    ConnectionTable, QueueKind, create_connection_table, create_queue, require,
+    ConnectionTable, QueueKind, create_connection_table, create_queue, create_timestream, require,
 };
 use tidewire::local::dynamodb::DynamoDb;
 use tidewire::local::sqs::Sqs;
+use tidewire::local::timestream::{Options, Timestream};
 
 use super::support::{clients, nobody, start};
 
@@ -78,6 +79,27 @@ async fn a_missing_queue_is_named_with_its_command() {
     );
     create_queue(&client, "dead", dead).await.unwrap();
     require::queue(&client, "dead", dead, &endpoints)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_timestream_table_is_named_with_its_command() {
+    let server = Timestream::new(&Options::default()).unwrap();
+    let running = start(|listener, shutdown| server.serve(listener, shutdown)).await;
+    let endpoints = Endpoints {
+        timestream: Some(running.url.clone()),
+        ..Endpoints::default()
+    };
+    let (client, _) = clients(endpoints.clone()).await.timestream().await.unwrap();
+    let missing = require::timestream(&client, "iot", "readings", &endpoints).await;
+    let missing = missing.unwrap_err();
+    assert!(
+        missing.0.contains("aws timestream-write create-table"),
+        "{missing}"
+    );
+    create_timestream(&client, "iot", "readings").await.unwrap();
+    require::timestream(&client, "iot", "readings", &endpoints)
         .await
         .unwrap();
 }

@@ -37,7 +37,7 @@ pub(crate) async fn clients(endpoints: Endpoints) -> Clients {
         endpoints,
         credentials: Some(StaticCredentials {
             access_key_id: "local".to_owned(),
-            secret_access_key: Secret::new("local"),
+            secret_access_key: Secret::new("local".to_owned()),
             session_token: None,
         }),
     };

@@ -35,9 +35,7 @@ fn kind(reason: &str) -> RejectionKind {
         RejectionKind::Superseded
     } else if has("already exists with the same time") {
         RejectionKind::Duplicate
-    } else if has("type")
-        && (has("match") || has("conflict") || has("already has") || has("expected"))
-    {
+    } else if has("data type") || has("measure type") || (has("type") && has("match")) {
         RejectionKind::TypeConflict
     } else if has("limit") || has("exceed") || has("maximum") {
         RejectionKind::OverLimit
@@ -71,6 +69,10 @@ mod tests {
             ),
             (
                 "The measure type DOUBLE does not match the type BIGINT of measure t.",
+                RejectionKind::TypeConflict,
+            ),
+            (
+                "The measure t is of the data type DOUBLE in the table, not VARCHAR.",
                 RejectionKind::TypeConflict,
             ),
             (

@@ -23,7 +23,7 @@ pub enum KeysError {
         /// Where reading stopped; the text itself is not repeated.
         line: usize,
     },
-    /// None of its keys is for checking RS256, ES256 or EdDSA signatures.
+    /// None of its keys is for checking RS256, ES256 or `EdDSA` signatures.
     #[error("the JWKS holds no key for RS256, ES256 or EdDSA")]
     NoUsableKey,
     /// Somebody put a whole directory in.

@@ -72,3 +72,57 @@ fn of_file(path: &str) -> Result<Keys, OptionsError> {
     })?;
     Ok(Keys::of_jwks(&text)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::settings::Settings;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Options, String> {
+        let names = || variables.iter().map(|(name, _)| (*name).to_owned());
+        let lookup = |wanted: &str| {
+            let found = variables.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let settings = Settings::load_named(None, lookup, names()).unwrap();
+        Options::read(&settings.gateway).map_err(|error| error.to_string())
+    }
+
+    const SECRET: (&str, &str) = (
+        "TIDEWIRE_GATEWAY__HS256_SECRET",
+        "an-hmac-secret-of-thirty-two-or-more-bytes",
+    );
+
+    #[test]
+    fn what_is_configured_is_what_holds() {
+        let options = read(&[
+            SECRET,
+            ("TIDEWIRE_GATEWAY__AUDIENCE", "screens"),
+            ("TIDEWIRE_GATEWAY__ALLOWED_CLAIM", "devices"),
+            ("TIDEWIRE_GATEWAY__SUBSCRIPTIONS_MAX", "7"),
+        ])
+        .unwrap();
+        assert_eq!(options.rules.audiences, ["screens"]);
+        assert_eq!(options.rules.allowed_claim.as_deref(), Some("devices"));
+        assert_eq!(options.subscriptions_max, 7);
+        assert!(!options.legacy_token && options.origins.is_empty());
+    }
+
+    #[test]
+    fn no_keys_or_unreadable_ones_are_said_in_a_sentence() {
+        assert!(
+            read(&[])
+                .unwrap_err()
+                .starts_with("set `gateway.hs256_secret`")
+        );
+        let missing = [
+            SECRET,
+            ("TIDEWIRE_GATEWAY__JWKS_FILE", "/nonexistent/keys.json"),
+        ];
+        let error = read(&missing).unwrap_err();
+        assert!(
+            error.starts_with("`gateway.jwks_file`: /nonexistent/keys.json: "),
+            "{error}"
+        );
+    }
+}
