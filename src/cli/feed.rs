@@ -27,6 +27,10 @@ pub struct Args {
     /// Readings a second [default: as fast as the stream takes them].
     #[arg(long, value_parser = rate)]
     pub rate: Option<f64>,
+    /// Put several readings of a device into one request: many times as fast where few devices
+    /// speak, but should the stream refuse some of a request, that device's order breaks.
+    #[arg(long)]
+    pub fast: bool,
     /// The field with the device's id, dots for nested ones; it becomes the partition key.
     #[arg(long, default_value = "device_id")]
     pub key_field: String,
@@ -65,6 +69,9 @@ pub async fn run(
         ..Options::default()
     };
     options.limits.rate = args.rate;
+    if args.fast {
+        options.limits.run_max = options.limits.batch_records_max;
+    }
     let bar = bar(bytes);
     let put = Arc::new(Kinesis::new(client, stream));
     let fed = feed::feed(put, input, &options, stop, |progress| show(&bar, progress)).await;

@@ -4,7 +4,8 @@
 //! The order of one key's records holds because at most one of them is under way at any time:
 //! AWS promises no order among the records of one `PutRecords`, takes some and refuses others of
 //! the same key, and may repeat what it did take when the answer is lost. A key whose record is
-//! to be sent again waits with all that follow; other keys go on meanwhile.
+//! to be sent again waits with all that follow; other keys go on meanwhile. A caller who would
+//! rather be fast may let several of a key share a request ([`Limits::run_max`]).
 //!
 //! ```text
 //!            offer                next                 answered: accepted, refused
@@ -26,6 +27,9 @@ pub struct Limits {
     pub batch_records_max: usize,
     /// Bytes a request: payloads and keys.
     pub batch_bytes_max: usize,
+    /// Records of one key in a request. With more than one, a key's order breaks where the stream
+    /// takes a later record of a request and refuses an earlier one.
+    pub run_max: usize,
     /// Requests under way at once.
     pub requests_max: usize,
     /// Records held: read, and not yet taken by the stream.
@@ -48,6 +52,8 @@ impl Default for Limits {
             // Half of the 10 MiB that AWS takes: embedded and older servers keep the former 5 MiB,
             // and at 250 bytes a reading 500 records end a request long before.
             batch_bytes_max: 5 * 1024 * 1024,
+            // What keeps the order whatever the stream refuses.
+            run_max: 1,
             // Enough to hide a round trip of 50 ms at 40,000 records a second.
             requests_max: 4,
             // Two rounds of full requests: while one is under way the next is gathered.
@@ -79,7 +85,7 @@ pub struct RequestId(u64);
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<L> {
-    /// Send these, each key once.
+    /// Send these, each key at most [`Limits::run_max`] times.
     Send(RequestId, Vec<Item<L>>),
     /// Nothing before this instant, unless something is offered or answered.
     Wait(Millis),
@@ -210,18 +216,23 @@ impl<L: Clone> Feeding<L> {
         let records_max = allowed.min(self.limits.batch_records_max);
         let mut items: Vec<Item<L>> = Vec::new();
         let mut bytes = 0;
-        while items.len() < records_max {
+        'keys: while items.len() < records_max {
             let Some(key) = self.ready.front() else { break };
-            let first = self.keys.get(key).and_then(|queue| queue.items.front());
-            let Some(item) = first else {
-                self.ready.pop_front();
-                continue;
-            };
-            if !items.is_empty() && bytes + item.bytes > self.limits.batch_bytes_max {
-                break;
+            let run = self.keys.get(key).map(|queue| queue.items.iter());
+            let mut sent = 0;
+            for item in run.into_iter().flatten().take(self.limits.run_max) {
+                let full = items.len() >= records_max
+                    || !items.is_empty() && bytes + item.bytes > self.limits.batch_bytes_max;
+                if full && sent == 0 {
+                    break 'keys;
+                }
+                if full {
+                    break;
+                }
+                bytes += item.bytes;
+                sent += 1;
+                items.push(item.clone());
             }
-            bytes += item.bytes;
-            items.push(item.clone());
             self.ready.pop_front();
         }
         if let Some(bucket) = &mut self.bucket {
@@ -262,40 +273,59 @@ impl<L: Clone> Feeding<L> {
             refused: Vec::new(),
         };
         let missing = std::iter::repeat_with(|| Sent::Again(String::new()));
+        let mut runs: BTreeMap<PartitionKey, Vec<Sent>> = BTreeMap::new();
         for (key, outcome) in keys.into_iter().zip(outcomes.into_iter().chain(missing)) {
-            match outcome {
-                Sent::Accepted => {
-                    self.done(&key);
-                    settled.accepted += 1;
-                }
-                Sent::Refused(reason) => {
-                    let item = self.done(&key);
-                    settled.refused.extend(item.map(|item| (item, reason)));
-                }
-                Sent::Again(_) => {
-                    self.wait(now, key, jitter);
-                    settled.again += 1;
-                }
-            }
+            runs.entry(key).or_default().push(outcome);
+        }
+        for (key, outcomes) in runs {
+            self.settle(now, key, outcomes, jitter, &mut settled);
         }
         Ok(settled)
     }
 
-    /// The key's first record is settled: the next one is ready.
-    fn done(&mut self, key: &PartitionKey) -> Option<Item<L>> {
-        let queue = self.keys.get_mut(key)?;
-        let item = queue.items.pop_front();
-        queue.failures = 0;
-        if queue.items.is_empty() {
-            self.keys.remove(key);
-        } else {
-            self.ready.push_back(key.clone());
-        }
-        if let Some(item) = &item {
+    /// The outcomes of a key's first records. Those to be sent again stay, in their order, and the
+    /// key waits; else its next one is ready.
+    fn settle(
+        &mut self,
+        now: Millis,
+        key: PartitionKey,
+        outcomes: Vec<Sent>,
+        jitter: f64,
+        settled: &mut Settled<L>,
+    ) {
+        let Some(queue) = self.keys.get_mut(&key) else {
+            return;
+        };
+        let run: Vec<Item<L>> = queue
+            .items
+            .drain(..outcomes.len().min(queue.items.len()))
+            .collect();
+        let mut again = Vec::new();
+        for (item, outcome) in run.into_iter().zip(outcomes) {
+            if let Sent::Again(_) = outcome {
+                again.push(item);
+                continue;
+            }
             self.held_records -= 1;
             self.held_bytes -= item.bytes;
+            queue.failures = 0;
+            match outcome {
+                Sent::Refused(reason) => settled.refused.push((item, reason)),
+                _ => settled.accepted += 1,
+            }
         }
-        item
+        settled.again += again.len();
+        let must_wait = !again.is_empty();
+        for item in again.into_iter().rev() {
+            queue.items.push_front(item);
+        }
+        if must_wait {
+            self.wait(now, key, jitter);
+        } else if queue.items.is_empty() {
+            self.keys.remove(&key);
+        } else {
+            self.ready.push_back(key);
+        }
     }
 
     /// The wait doubles with each failure of this record; jitter takes off up to half of it.

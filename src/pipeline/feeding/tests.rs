@@ -16,6 +16,7 @@ fn limits() -> Limits {
     Limits {
         batch_records_max: 3,
         batch_bytes_max: 100,
+        run_max: 1,
         requests_max: 2,
         held_records_max: 50,
         held_bytes_max: 10_000,
