@@ -202,6 +202,15 @@ impl World {
                 }
                 Answer::Taken(Vec::new())
             }
+            // The dead-letter queue takes these alone and bare only.
+            Flying::Letters(letters)
+                if letters.iter().any(|letter| {
+                    letter.stage == Stage::Decode
+                        && (letters.len() > 1 || letter.data_base64.is_some())
+                }) =>
+            {
+                Answer::Rejected("rubbish".to_owned())
+            }
             Flying::Letters(letters) => {
                 for letter in letters {
                     let (shard, record) = place(&letter.shard, &letter.seq);
