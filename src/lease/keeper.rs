@@ -344,6 +344,20 @@ impl Keeper {
         self.out.push(Effect::Refuse(error));
     }
 
+    /// The keeper ends, whatever for: nobody watches the fences of what it still holds any more,
+    /// so reading that must end with it.
+    #[must_use]
+    pub fn desert(&mut self) -> Vec<Event> {
+        self.over = true;
+        let held = std::mem::take(&mut self.held).into_iter();
+        held.filter(|(_, held)| held.phase != Phase::Drained)
+            .map(|(shard, held)| Event::Revoked {
+                shard,
+                epoch: held.epoch,
+            })
+            .collect()
+    }
+
     /// Who we are.
     #[must_use]
     pub fn me(&self) -> &WorkerId {
