@@ -260,10 +260,9 @@ impl Keeper {
         if self.leaving.is_none() && self.scan.under_way.is_none() {
             at(self.scan.due_at);
         }
-        if self.leaving.is_none() || self.wants_children() {
-            if self.list.under_way.is_none() && self.scans > 0 {
-                at(self.list.due_at);
-            }
+        let listing = self.leaving.is_none() || self.wants_children();
+        if listing && self.list.under_way.is_none() && self.scans > 0 {
+            at(self.list.due_at);
         }
         if let Some(deadline) = self.leaving {
             at(deadline + LAST_WRITES);

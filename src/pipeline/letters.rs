@@ -122,6 +122,7 @@ impl Letters {
                 filed = part;
                 flight.bare = false;
             }
+            Answer::Recalled => flight.parts.push(part),
             // Which of several is to blame is not known, whoever has left since.
             Answer::Rejected(_) if flight.sent > 1 => {
                 if part.len() > 1 {
