@@ -184,6 +184,8 @@ pub enum Answer {
     Taken(Vec<Refusal>),
     /// Refused as a whole, nothing taken: smaller parts may be right.
     Rejected(String),
+    /// It failed, and was recalled before it was repeated.
+    Recalled,
 }
 
 /// One item of a request that was refused for good.
@@ -245,6 +247,9 @@ pub enum Effect {
     },
     /// Nobody waits for this request any more: repeat it no further.
     Cancel(FlightId),
+    /// Part of this request is of a shard that is lost: instead of repeating it, answer
+    /// [`Answer::Recalled`], and what is still wanted of it comes as a request of its own.
+    Recall(FlightId),
     /// Tell the keeper of leases.
     Say(Say),
 }

@@ -10,11 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tidewire::door::fault::CallFailed;
 use tidewire::door::lease_table::{Error, LeaseTable};
 use tidewire::door::stream::{self, Page, ShardIterator, Stream};
 use tidewire::lease::talk::{Event, Say};
 use tidewire::lease::{Answer, Change, Item, Options, Value};
-use tidewire::model::{Checkpoint, EpochMillis, LeaseCounter, Shard, ShardId, Start, WorkerId};
+use tidewire::model::{
+    Checkpoint, EpochMillis, Fault, LeaseCounter, Shard, ShardId, Start, WorkerId,
+};
 use tidewire::service::clock::Clock;
 use tidewire::service::leases::{self, Parts, Status};
 use tidewire::service::tasks::Tasks;
@@ -25,23 +28,41 @@ use tokio_util::sync::CancellationToken;
 
 /// The in-memory table, ten milliseconds away.
 #[derive(Debug, Default)]
-struct Far(table::MemoryTable, Mutex<Option<Item>>);
+struct Far(
+    table::MemoryTable,
+    Mutex<Option<Item>>,
+    Mutex<Option<Error>>,
+);
+
+impl Far {
+    /// Everything fails so from now on.
+    fn fail(&self, error: Error) {
+        *self.2.lock().unwrap() = Some(error);
+    }
+
+    fn failing(&self) -> Result<(), Error> {
+        self.2.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
 
 const WAY: Duration = Duration::from_millis(5);
 
 impl LeaseTable for Far {
     async fn scan(&self) -> Result<Vec<Item>, Error> {
         tokio::time::sleep(WAY * 2).await;
+        self.failing()?;
         self.0.scan().await
     }
 
     async fn read(&self, shard: &ShardId) -> Result<Option<Item>, Error> {
         tokio::time::sleep(WAY * 2).await;
+        self.failing()?;
         self.0.read(shard).await
     }
 
     async fn change(&self, change: &Change) -> Result<Answer, Error> {
         tokio::time::sleep(WAY).await;
+        self.failing()?;
         let answer = self.0.change(change).await;
         tokio::time::sleep(WAY).await;
         answer
@@ -103,6 +124,19 @@ struct Worker {
 
 /// A worker whose reading side is empty: it drains at once, having got to sequence number 7.
 fn start(name: &str, table: &Arc<Far>, shards: u64) -> Worker {
+    start_with(name, table, shards, Options::default(), true)
+}
+
+/// A worker that never gets done with what it read, and whose lease outlives its patience.
+fn start_slow(name: &str, table: &Arc<Far>, shards: u64) -> Worker {
+    let options = Options {
+        lease_duration: Duration::from_secs(60),
+        ..Options::default()
+    };
+    start_with(name, table, shards, options, false)
+}
+
+fn start_with(name: &str, table: &Arc<Far>, shards: u64, options: Options, drains: bool) -> Worker {
     let (events, mut heard) = mpsc::channel(4);
     let (says, said) = mpsc::channel(4);
     let (shown, status) = watch::channel(Status::default());
@@ -117,7 +151,7 @@ fn start(name: &str, table: &Arc<Far>, shards: u64) -> Worker {
     };
     let service = leases::run(
         parts,
-        Options::default(),
+        options,
         Clock::of_the_runtime(),
         events,
         said,
@@ -132,6 +166,7 @@ fn start(name: &str, table: &Arc<Far>, shards: u64) -> Worker {
                 Event::Granted { shard, epoch, .. } => {
                     mine.lock().unwrap().insert(shard, epoch);
                 }
+                Event::Drain { .. } if !drains => {}
                 Event::Drain { shard, epoch, .. } => {
                     mine.lock().unwrap().remove(&shard);
                     let seq = "7".parse().unwrap();
@@ -307,4 +342,34 @@ async fn a_table_of_another_stream_is_refused_with_the_remedy() {
         error.to_string().contains("belongs to another stream"),
         "{error}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_table_is_gone_for_good_nothing_is_read_any_more() {
+    let table = Arc::new(Far::default());
+    let worker = start("a", &table, 16);
+    until("16 shards", Duration::from_secs(2), || worker.count() == 16).await;
+    table.fail(Error::TableMissing {
+        table: "leases".to_owned(),
+    });
+    worker.service.await.unwrap().unwrap_err();
+    worker.reader.await.unwrap();
+    assert_eq!(*worker.reading.lock().unwrap(), BTreeMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_while_the_table_is_silent_leaves_nothing_being_read() {
+    let table = Arc::new(Far::default());
+    let worker = start_slow("a", &table, 16);
+    until("16 shards", Duration::from_secs(2), || worker.count() == 16).await;
+    table.fail(Error::Call(CallFailed {
+        operation: "UpdateItem",
+        fault: Fault::Transient,
+        message: "silence".to_owned(),
+    }));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    worker.shutdown.cancel();
+    worker.service.await.unwrap().unwrap();
+    worker.reader.await.unwrap();
+    assert_eq!(*worker.reading.lock().unwrap(), BTreeMap::new());
 }

@@ -26,6 +26,8 @@ pub(super) trait Fields<'de> {
     fn verbatim(&self) -> Option<&str>;
     /// What joins nested names.
     fn separator(&self) -> &str;
+    /// A flattened name of so many bytes was made; an error where names take too much.
+    fn named(&mut self, bytes: usize) -> Result<(), String>;
     /// The verbatim field.
     fn raw(&mut self, text: &'de str) -> Result<(), String>;
     /// Any other field that is not null.
@@ -48,6 +50,8 @@ impl<'de, F: Fields<'de>> Visitor<'de> for Members<'_, F> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Key(key)) = map.next_key()? {
             let path = join(self.prefix, self.fields.separator(), key);
+            let made = self.fields.named(path.len());
+            made.map_err(serde::de::Error::custom)?;
             map.next_value_seed(Member::of(self.fields, &path))?;
         }
         Ok(())
@@ -150,6 +154,8 @@ impl<'de, F: Fields<'de>> Visitor<'de> for Member<'_, F> {
                 self.fields.separator(),
                 Cow::Owned(index.to_string()),
             );
+            let made = self.fields.named(path.len());
+            made.map_err(serde::de::Error::custom)?;
             let element = Member::of(self.fields, &path);
             if seq.next_element_seed(element)?.is_none() {
                 break;

@@ -25,6 +25,7 @@ pub(super) fn decode(
     if record.data.iter().all(u8::is_ascii_whitespace) {
         return Err(DecodeError("the payload is empty".to_owned()));
     }
+    names.begin(record.data.len());
     let mut decoded = Decoded::default();
     let mut json = serde_json::Deserializer::from_slice(&record.data);
     loop {
@@ -163,6 +164,10 @@ impl<'de> Fields<'de> for Object<'_> {
 
     fn separator(&self) -> &str {
         &self.options.separator
+    }
+
+    fn named(&mut self, bytes: usize) -> Result<(), String> {
+        self.names.spend(bytes)
     }
 
     fn raw(&mut self, text: &'de str) -> Result<(), String> {

@@ -204,6 +204,26 @@ fn a_record_cannot_become_boundless_readings() {
     assert!(decode(&payload).unwrap_err().contains("more than"));
 }
 
+#[test]
+fn names_written_out_cannot_become_boundless() {
+    let below = |name: usize, count: usize| {
+        let (name, below) = ("n".repeat(name), vec!["1"; count].join(","));
+        format!(r#"{{"device_id":"a","ts":1,"{name}":[{below}]}}"#)
+    };
+    // 300 KB that would be 10 GB.
+    let error = decode(&below(100_000, 100_000)).unwrap_err();
+    assert!(error.contains("nested names"), "{error}");
+    let nulls = below(100_000, 100_000).replace('1', "null");
+    assert!(decode(&nulls).unwrap_err().contains("nested names"));
+    assert_eq!(one(&below(20, 500)).measures.len(), 500);
+    // What was decoded before changes nothing.
+    let mut decoder = Decoder::new(Arc::new(Options::default()));
+    let shard = ShardId::from("shardId-000000000000");
+    for _ in 0..100 {
+        decoder.decode(&shard, &record(&below(20, 500))).unwrap();
+    }
+}
+
 proptest! {
     #[test]
     fn no_payload_makes_it_panic_and_each_decodes_alike_twice(payload in "\\PC{0,60}") {

@@ -68,6 +68,9 @@ struct Seen {
     again_at: Millis,
     /// In how many scans in a row it was missing.
     missed: u8,
+    /// When the first write of ours conditional on this counter was sent that would make, or
+    /// keep, the lease ours; such a write may come to rest late, and count from when it was sent.
+    first_sent: Option<Millis>,
 }
 
 /// A lease that is ours.
@@ -234,10 +237,11 @@ impl Keeper {
     }
 
     fn poll(&mut self, now: Millis) {
-        if self.leaving.is_some() {
+        let leaving = self.leaving.is_some();
+        if leaving && !self.wants_children() {
             return;
         }
-        if self.scan.under_way.is_none() && self.scan.due_at <= now {
+        if !leaving && self.scan.under_way.is_none() && self.scan.due_at <= now {
             self.scan.under_way = Some(now);
             self.out.push(Effect::Scan);
         }
@@ -253,13 +257,12 @@ impl Keeper {
     pub fn wake(&self, now: Millis) -> Millis {
         let mut wake = Millis(u64::MAX);
         let mut at = |time: Millis| wake = wake.min(time);
-        if self.leaving.is_none() {
-            if self.scan.under_way.is_none() {
-                at(self.scan.due_at);
-            }
-            if self.list.under_way.is_none() && self.scans > 0 {
-                at(self.list.due_at);
-            }
+        if self.leaving.is_none() && self.scan.under_way.is_none() {
+            at(self.scan.due_at);
+        }
+        let listing = self.leaving.is_none() || self.wants_children();
+        if listing && self.list.under_way.is_none() && self.scans > 0 {
+            at(self.list.due_at);
         }
         if let Some(deadline) = self.leaving {
             at(deadline + LAST_WRITES);
@@ -296,10 +299,11 @@ impl Keeper {
 
     fn send(&mut self, now: Millis, op: Op, change: Change, counter: LeaseCounter) {
         let shard = change.shard.clone();
-        let held = self.held.get_mut(&shard);
-        let first_sent = match held {
-            Some(held) => *held.first_sent.get_or_insert(now),
-            None => now,
+        let seen = self.seen.0.get_mut(&shard);
+        let first_sent = match (self.held.get_mut(&shard), seen, op) {
+            (Some(held), _, _) => *held.first_sent.get_or_insert(now),
+            (None, Some(seen), Op::Take(_)) => *seen.first_sent.get_or_insert(now),
+            _ => now,
         };
         let owner_after = match op {
             Op::Take(_) | Op::Renew | Op::Begin | Op::Revert => Some(self.author.me.clone()),
@@ -344,6 +348,20 @@ impl Keeper {
         self.out.push(Effect::Refuse(error));
     }
 
+    /// The keeper ends, whatever for: nobody watches the fences of what it still holds any more,
+    /// so reading that must end with it.
+    #[must_use]
+    pub fn desert(&mut self) -> Vec<Event> {
+        self.over = true;
+        let held = std::mem::take(&mut self.held).into_iter();
+        held.filter(|(_, held)| held.phase != Phase::Drained)
+            .map(|(shard, held)| Event::Revoked {
+                shard,
+                epoch: held.epoch,
+            })
+            .collect()
+    }
+
     /// Who we are.
     #[must_use]
     pub fn me(&self) -> &WorkerId {
@@ -358,3 +376,6 @@ impl Keeper {
         (held.phase != Phase::Drained && now < held.fence_at).then_some(held.epoch)
     }
 }
+
+#[cfg(test)]
+mod tests;

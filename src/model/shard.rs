@@ -52,6 +52,8 @@ pub enum Start {
     TrimHorizon,
     /// At the first record that arrived at or after this time.
     AtTimestamp(EpochMillis),
+    /// At this record, once more: only some of what it holds is done.
+    At(SequenceNumber),
     /// After this record.
     After(SequenceNumber),
 }

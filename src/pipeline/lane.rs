@@ -74,6 +74,15 @@ pub(super) struct Settled {
     pub(super) next: Option<Vec<Arc<Prepared>>>,
 }
 
+/// Requests that held readings of a shard that is lost.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Nobody waits for these any more.
+    pub(super) deserted: Vec<FlightId>,
+    /// Others wait for these.
+    pub(super) shared: Vec<FlightId>,
+}
+
 /// A lane as `/state` shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LaneStatus {
@@ -283,6 +292,7 @@ impl Lane {
                 flight.parts.push(second);
                 flight.parts.push(part);
             }
+            Answer::Recalled => flight.parts.push(part),
             Answer::Rejected(reason) => {
                 let whole = Refusal {
                     index: 0,
@@ -318,23 +328,25 @@ impl Lane {
         }
     }
 
-    /// Forgets a shard; answers the requests that nobody waits for any more.
-    pub(super) fn abandon(&mut self, slot: Slot) -> Vec<FlightId> {
+    /// Forgets a shard; answers the requests that it had a part in.
+    pub(super) fn abandon(&mut self, slot: Slot) -> Lost {
         self.waiting.remove(&slot);
-        let mut deserted = Vec::new();
+        let mut lost = Lost::default();
         for (id, flight) in &mut self.flights {
             for load in flight.parts.iter_mut().flatten() {
                 load.lead = load.lead.filter(|unit| unit.slot != slot);
                 load.followers.retain(|unit| unit.slot != slot);
             }
-            if flight.slots.remove(&slot) && flight.slots.is_empty() {
-                deserted.push(*id);
+            match flight.slots.remove(&slot) {
+                true if flight.slots.is_empty() => lost.deserted.push(*id),
+                true => lost.shared.push(*id),
+                false => {}
             }
         }
-        for id in &deserted {
+        for id in &lost.deserted {
             self.land(*id);
         }
-        deserted
+        lost
     }
 
     /// Readings too old by now leave, waiting ones and those of requests that hold no younger

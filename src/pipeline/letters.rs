@@ -41,6 +41,8 @@ pub(super) struct Letter {
 struct Flight {
     /// What is still to be answered; the last part is the request under way.
     parts: Vec<Vec<Letter>>,
+    /// Letters in the request under way, those of lost shards included.
+    sent: usize,
     /// Whether payloads are left out: the queue would not take one with.
     bare: bool,
 }
@@ -59,7 +61,12 @@ pub(super) struct Request {
 }
 
 impl Letters {
-    pub(super) fn push(&mut self, letter: Letter) {
+    /// The reason is cut here, so that one that quotes its payload takes no memory while it waits.
+    pub(super) fn push(&mut self, mut letter: Letter) {
+        if let Some((end, _)) = letter.reason.char_indices().nth(REASON_CHARS_MAX) {
+            letter.reason.truncate(end);
+            letter.reason.shrink_to_fit();
+        }
         self.waiting.push_back(letter);
     }
 
@@ -89,6 +96,7 @@ impl Letters {
         }
         let flight = Flight {
             parts: vec![letters.clone()],
+            sent: letters.len(),
             bare: false,
         };
         self.flights.insert(id, flight);
@@ -114,16 +122,22 @@ impl Letters {
                 filed = part;
                 flight.bare = false;
             }
-            Answer::Rejected(_) if part.len() > 1 => {
-                let second = part.split_off(part.len() / 2);
-                flight.parts.push(second);
+            Answer::Recalled => flight.parts.push(part),
+            // Which of several is to blame is not known, whoever has left since.
+            Answer::Rejected(_) if flight.sent > 1 => {
+                if part.len() > 1 {
+                    let second = part.split_off(part.len() / 2);
+                    flight.parts.push(second);
+                }
                 flight.parts.push(part);
             }
             Answer::Rejected(_) => {
-                flight.bare = true;
+                flight.bare = !part.is_empty();
                 flight.parts.push(part);
             }
         }
+        flight.parts.retain(|part| !part.is_empty());
+        flight.sent = flight.parts.last().map_or(0, Vec::len);
         let next = flight.parts.last().map(|part| Request {
             letters: part.clone(),
             bare: flight.bare,
@@ -140,14 +154,14 @@ impl Letters {
         let mut deserted = Vec::new();
         self.flights.retain(|id, flight| {
             for part in &mut flight.parts {
-                // The last part is under way and its answer counts by place only as a whole.
                 part.retain(|letter| letter.unit.slot != slot);
             }
-            flight.parts.retain(|part| !part.is_empty());
-            if flight.parts.is_empty() {
+            // The last part stays though it be empty: it is under way, and its answer is its own.
+            let wanted = flight.parts.iter().any(|part| !part.is_empty());
+            if !wanted {
                 deserted.push(*id);
             }
-            !flight.parts.is_empty()
+            wanted
         });
         deserted
     }
@@ -183,7 +197,7 @@ pub(super) fn write(
     DeadLetter {
         v: VERSION,
         stage: letter.stage,
-        reason: letter.reason.chars().take(REASON_CHARS_MAX).collect(),
+        reason: letter.reason.clone(),
         stream: stream.clone(),
         shard: shard.clone(),
         seq: entry.record.seq.clone(),
@@ -193,5 +207,72 @@ pub(super) fn write(
         arrival_ms: entry.record.arrival,
         data_base64: with_data.then(|| STANDARD.encode(data)),
         data_left_out_bytes: (!with_data).then_some(data.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(slot: u64) -> Letter {
+        Letter {
+            unit: Unit {
+                slot: Slot(slot),
+                record: 0,
+                index: 0,
+            },
+            sink: None,
+            stage: Stage::Decode,
+            reason: "rubbish".to_owned(),
+            bytes: 3,
+        }
+    }
+
+    fn slots(letters: &[Letter]) -> Vec<Slot> {
+        letters.iter().map(|letter| letter.unit.slot).collect()
+    }
+
+    fn under_way(of: &[u64]) -> Letters {
+        let mut letters = Letters::default();
+        of.iter().for_each(|slot| letters.push(letter(*slot)));
+        letters.take(FlightId(1)).unwrap();
+        letters
+    }
+
+    const REJECTED: Answer = Answer::Rejected(String::new());
+    const TAKEN: Answer = Answer::Taken(Vec::new());
+
+    #[test]
+    fn an_answer_about_letters_of_a_lost_shard_says_nothing_about_the_others() {
+        let mut letters = under_way(&[0, 1]);
+        let (_, next) = letters.answered(FlightId(1), &REJECTED);
+        assert_eq!(slots(&next.unwrap().letters), [Slot(0)]);
+        assert_eq!(letters.abandon(Slot(0)), []);
+        let (filed, next) = letters.answered(FlightId(1), &TAKEN);
+        assert_eq!(slots(&filed), []);
+        assert_eq!(slots(&next.unwrap().letters), [Slot(1)]);
+        let (filed, next) = letters.answered(FlightId(1), &TAKEN);
+        assert_eq!((slots(&filed), next.is_none()), (vec![Slot(1)], true));
+    }
+
+    #[test]
+    fn a_letter_keeps_its_payload_where_one_of_a_lost_shard_may_be_to_blame() {
+        let mut letters = under_way(&[0, 1]);
+        letters.abandon(Slot(0));
+        let (_, next) = letters.answered(FlightId(1), &REJECTED);
+        let next = next.unwrap();
+        assert_eq!((slots(&next.letters), next.bare), (vec![Slot(1)], false));
+        let (_, next) = letters.answered(FlightId(1), &REJECTED);
+        assert!(next.unwrap().bare);
+    }
+
+    #[test]
+    fn a_reason_of_megabytes_is_cut_before_it_waits() {
+        let mut letters = Letters::default();
+        letters.push(Letter {
+            reason: "\u{e9}".repeat(1_000_000),
+            ..letter(0)
+        });
+        assert_eq!(letters.waiting[0].reason.chars().count(), REASON_CHARS_MAX);
     }
 }

@@ -166,7 +166,10 @@ impl Pipeline {
     pub(super) fn forget(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
         let mut deserted = self.letters.abandon(slot);
         for lane in &mut self.lanes {
-            deserted.extend(lane.abandon(slot));
+            let lost = lane.abandon(slot);
+            deserted.extend(lost.deserted);
+            // Or a sink that is down would get them when the next owner has long gone on.
+            effects.extend(lost.shared.into_iter().map(Effect::Recall));
         }
         for flight in deserted {
             self.flights.remove(&flight);

@@ -39,15 +39,18 @@ impl Prepared {
     fn bytes(&self) -> usize {
         /// The structs themselves and what the lanes keep for them.
         const FIXED: usize = 384;
-        /// A measure's name is shared; its value's text is counted once more for safety.
+        /// A measure's entry and its value.
         const MEASURE: usize = 48;
         let measures: usize = self
             .reading
             .measures
             .iter()
-            .map(|(_, value)| MEASURE + value.metered_bytes())
+            // A short name is shared, but which ones are is not known here.
+            .map(|(name, value)| MEASURE + name.len() + value.metered_bytes())
             .sum();
-        FIXED + measures + self.row.0.len() + self.live.len()
+        let refused = self.refused.as_ref().map_or(0, String::len);
+        // The device and the dimensions stand in the row's key, and once more by themselves.
+        FIXED + measures + 2 * self.row.0.len() + self.live.len() + refused
     }
 }
 

@@ -26,7 +26,7 @@ use crate::model::{Millis, WorkerId};
 
 pub use crate::lease::keeper::{LeaseStatus, State, Status};
 
-use calls::Callers;
+use calls::{Callers, Outcome};
 
 /// What the service works with; tests put in-memory doors here.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ const START_RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration:
 ///
 /// # Errors
 /// What no retry mends: a missing table, missing permission, a table that is another stream's or
-/// that KCL 3 rules. Leases held then end by their fence.
+/// that KCL 3 rules. What is held then is revoked: nobody would watch its fences.
 pub async fn run<T: LeaseTable, S: Stream>(
     parts: Parts<T, S>,
     options: crate::lease::Options,
@@ -122,35 +122,13 @@ pub async fn run<T: LeaseTable, S: Stream>(
         status,
         gone: false,
     };
-    let mut leaving = false;
-    let mut listening = true;
-    service.step(clock.now(), Input::Tick)?;
-    while !service.gone {
-        let now = clock.now();
-        let wake = service.keeper.wake(now).max(now + TICK_MIN);
-        let input = tokio::select! {
-            biased;
-            () = shutdown.cancelled(), if !leaving => {
-                leaving = true;
-                Input::Shutdown
-            }
-            Some(outcome) = answered.recv() => outcome.into_input()?,
-            said = says.recv(), if listening => match said {
-                Some(say) => Input::Said(say),
-                None => {
-                    listening = false;
-                    Input::Tick
-                }
-            },
-            permit = service.events.reserve(), if !service.waiting.is_empty() => {
-                deliver(permit, &mut service.waiting, leaving)?;
-                continue;
-            }
-            () = tokio::time::sleep_until(clock.timer(wake)) => Input::Tick,
-        };
-        service.step(clock.now(), input)?;
-    }
-    Ok(())
+    let ended = service
+        .turn(&mut answered, &mut says, &shutdown, &clock)
+        .await;
+    // Whoever waits to say something must not keep us from telling.
+    drop(says);
+    service.close().await;
+    ended
 }
 
 /// Hands one waiting event on. Nobody listens any more: fine while leaving, else a defect.
@@ -198,6 +176,55 @@ struct Service<T, S> {
 }
 
 impl<T: LeaseTable, S: Stream> Service<T, S> {
+    /// Waits and works until everything is given up, or something fails for good.
+    async fn turn(
+        &mut self,
+        answered: &mut mpsc::Receiver<Outcome>,
+        says: &mut mpsc::Receiver<Say>,
+        shutdown: &CancellationToken,
+        clock: &Clock,
+    ) -> Result<(), Error> {
+        let mut leaving = false;
+        let mut listening = true;
+        self.step(clock.now(), Input::Tick)?;
+        while !self.gone {
+            let now = clock.now();
+            let wake = self.keeper.wake(now).max(now + TICK_MIN);
+            let input = tokio::select! {
+                biased;
+                () = shutdown.cancelled(), if !leaving => {
+                    leaving = true;
+                    Input::Shutdown
+                }
+                Some(outcome) = answered.recv() => outcome.into_input()?,
+                said = says.recv(), if listening => match said {
+                    Some(say) => Input::Said(say),
+                    None => {
+                        listening = false;
+                        Input::Tick
+                    }
+                },
+                permit = self.events.reserve(), if !self.waiting.is_empty() => {
+                    deliver(permit, &mut self.waiting, leaving)?;
+                    continue;
+                }
+                () = tokio::time::sleep_until(clock.timer(wake)) => Input::Tick,
+            };
+            self.step(clock.now(), input)?;
+        }
+        Ok(())
+    }
+
+    /// Revokes what is still held, and hands on every event that waits.
+    async fn close(mut self) {
+        self.waiting.extend(self.keeper.desert());
+        for event in self.waiting {
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// One input, and everything that follows from it.
     fn step(&mut self, now: Millis, input: Input) -> Result<(), Error> {
         let tick = matches!(input, Input::Tick);

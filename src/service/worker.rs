@@ -190,6 +190,7 @@ struct ReaderHandle {
 
 struct Request {
     stop: CancellationToken,
+    recalled: CancellationToken,
     part: Part,
 }
 
@@ -227,8 +228,11 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
         let now = self.clock.now();
         match note {
             Note::Input(input) => {
-                if let Input::Answered { flight, .. } = &input {
-                    self.flights.remove(flight);
+                if let Input::Answered { flight, answer } = &input {
+                    let request = self.flights.remove(flight);
+                    if let (Some(request), pipeline::Answer::Recalled) = (request, answer) {
+                        self.troubles.forget(&request.part);
+                    }
                 }
                 return Some(input);
             }
@@ -262,8 +266,8 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                 Effect::Write { flight, batch } => {
                     if let Some(store) = self.parts.store.clone() {
                         let part = flights::store_part(&self.options);
-                        let crew = self.crew(&part, flight);
-                        self.start(part, flight, flights::write(crew, store, batch));
+                        let crew = self.crew(part, flight);
+                        self.start(crew.stop.clone(), flights::write(crew, store, batch));
                     }
                 }
                 Effect::Send {
@@ -272,21 +276,26 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                     batch,
                 } => {
                     let part = flights::queue_part(queue);
-                    let crew = self.crew(&part, flight);
+                    let crew = self.crew(part, flight);
                     let queue = Arc::clone(&self.parts.queues[queue]);
                     let format = self.options.pipeline.queue_format;
-                    self.start(part, flight, flights::send(crew, queue, format, batch));
+                    self.start(crew.stop.clone(), flights::send(crew, queue, format, batch));
                 }
                 Effect::File { flight, letters } => {
                     let part = flights::letters_part();
-                    let crew = self.crew(&part, flight);
+                    let crew = self.crew(part, flight);
                     let queue = Arc::clone(&self.parts.dead_letters);
-                    self.start(part, flight, flights::file(crew, queue, letters));
+                    self.start(crew.stop.clone(), flights::file(crew, queue, letters));
                 }
                 Effect::Cancel(flight) => {
                     if let Some(request) = self.flights.remove(&flight) {
                         request.stop.cancel();
                         self.troubles.forget(&request.part);
+                    }
+                }
+                Effect::Recall(flight) => {
+                    if let Some(request) = self.flights.get(&flight) {
+                        request.recalled.cancel();
                     }
                 }
                 Effect::Say(say) => self.queue_say(say),
@@ -330,27 +339,25 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
         }
     }
 
-    fn crew(&self, part: &Part, flight: FlightId) -> flights::Crew {
-        flights::Crew {
+    fn crew(&mut self, part: Part, flight: FlightId) -> flights::Crew {
+        let request = Request {
+            stop: self.stop.child_token(),
+            recalled: CancellationToken::new(),
             part: part.clone(),
+        };
+        let crew = flights::Crew {
+            part,
             flight,
+            stop: request.stop.clone(),
+            recalled: request.recalled.clone(),
             clock: self.clock.clone(),
             notes: self.notes.clone(),
-        }
-    }
-
-    fn start(
-        &mut self,
-        part: Part,
-        flight: FlightId,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) {
-        let stop = self.stop.child_token();
-        let request = Request {
-            stop: stop.clone(),
-            part,
         };
         self.flights.insert(flight, request);
+        crew
+    }
+
+    fn start(&self, stop: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
         self.parts.tasks.spawn("request", async move {
             stop.run_until_cancelled(work).await;
         });

@@ -201,6 +201,22 @@ async fn a_shard_past_retention_ends_but_a_missing_stream_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn iterators_that_expire_at_once_are_a_trouble_that_shows() {
+    let mut stand = Stand::start();
+    put_many(&stand, 0, 1);
+    stand.stream.with(|stream| stream.stillborn = true);
+    stand.grant(0, Start::TrimHorizon).await;
+    let shows = |stand: &Stand| stand.status.borrow().shards[&shard(0)].error.is_some();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(shows(&stand));
+    let given = stand.stream.with(|stream| stream.iterators_given);
+    assert!(given < 20, "{given} iterators in half a minute");
+    stand.stream.with(|stream| stream.stillborn = false);
+    stand.until("it is well", |stand| stored(stand) == 1).await;
+    stand.until("it shows", |stand| !shows(stand)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trouble_nobody_waits_for_any_more_is_forgotten() {
     let mut stand = Stand::start();
     stand

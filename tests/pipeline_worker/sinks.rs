@@ -288,3 +288,31 @@ async fn a_superseded_reading_is_counted_and_gets_no_letter() {
     assert_eq!(book.dead_lettered, 0);
     assert_eq!(stand.letters.with(|letters| letters.len()), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_returns_gets_nothing_of_a_shard_that_was_lost_meanwhile() {
+    let mut stand = Stand::start();
+    stand
+        .store
+        .trouble(|trouble| trouble.down = Some(Fault::Transient));
+    stand
+        .queue
+        .trouble(|trouble| trouble.down = Some(Fault::Transient));
+    for number in 0..2 {
+        put_many(&stand, number, 3);
+        stand.grant(number, Start::TrimHorizon).await;
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    stand.revoke(0).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(stand.status.borrow().sinks["timestream"].error.is_some());
+    stand.store.trouble(|trouble| trouble.down = None);
+    stand.queue.trouble(|trouble| trouble.down = None);
+    let is_done = |stand: &Stand| stored(stand) > 0 && !live(stand).is_empty();
+    stand.until("the other shard is done", is_done).await;
+    let status = stand.books().await;
+    assert_eq!(stored(&stand), 3);
+    assert_eq!(live(&stand).len(), 3);
+    assert_eq!(status.sinks["timestream"].book.abandoned, 3);
+    assert_eq!(status.sinks["timestream"].error, None);
+}

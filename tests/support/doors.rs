@@ -77,6 +77,8 @@ pub(crate) struct StreamState {
     next: u64,
     /// Iterators of an earlier generation have expired.
     pub(crate) generation: u64,
+    /// Iterators are expired when they are given.
+    pub(crate) stillborn: bool,
     /// The stream itself is gone.
     pub(crate) missing: bool,
     pub(crate) iterators_given: u64,
@@ -152,6 +154,7 @@ impl Stream for MemoryStream {
             let index = match start {
                 Start::TrimHorizon => 0,
                 Start::AtTimestamp(at) => records.partition_point(|record| record.arrival < *at),
+                Start::At(seq) => records.partition_point(|record| record.seq < *seq),
                 Start::After(seq) => records.partition_point(|record| record.seq <= *seq),
             };
             Ok(ShardIterator(format!("{of} {index} {}", state.generation)))
@@ -166,7 +169,7 @@ impl Stream for MemoryStream {
         let (index, generation) = (usize::try_from(number()).unwrap(), number());
         self.missing(&of)?;
         self.with(|state| {
-            if generation != state.generation {
+            if generation != state.generation || state.stillborn {
                 return Err(stream::Error::IteratorExpired);
             }
             let shard = state.shards.get_mut(&of).unwrap();

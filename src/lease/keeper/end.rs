@@ -62,6 +62,13 @@ impl Keeper {
         }
     }
 
+    /// Whether an ended shard's children are still to be named, by a listing.
+    pub(super) fn wants_children(&self) -> bool {
+        self.held
+            .values()
+            .any(|held| matches!(&held.phase, Phase::Ending(ending) if ending.children.is_none()))
+    }
+
     /// Whether every child of an ended shard has its lease.
     pub(super) fn all_born(&self, held: &Held) -> bool {
         let Phase::Ending(ending) = &held.phase else {

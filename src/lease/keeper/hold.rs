@@ -38,6 +38,9 @@ impl Keeper {
         });
         // Still in our name perhaps: then it is free for us to take anew.
         self.observe(now, held.row);
+        if let Some(seen) = self.seen.0.get_mut(shard) {
+            seen.first_sent = held.first_sent;
+        }
     }
 
     /// A write of ours made `row` ours.

@@ -108,11 +108,13 @@ impl Keeper {
                 free_since: None,
                 again_at: now,
                 missed: 0,
+                first_sent: None,
             });
         // Only a heartbeat counts. Asking for a lease leaves its counter, and its expiry, alone.
         if seen.row.counter != row.counter {
             seen.at = now;
             seen.expired = false;
+            seen.first_sent = None;
         }
         seen.row = row;
         seen.missed = 0;

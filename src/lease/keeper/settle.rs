@@ -106,6 +106,13 @@ impl Keeper {
         let Some(held) = self.held.get(shard) else {
             return;
         };
+        // Read before our last write came to rest, and answered after it.
+        if row
+            .as_ref()
+            .is_some_and(|row| row.counter < held.row.counter)
+        {
+            return;
+        }
         let me = &self.author.me;
         let intent = Intent {
             me,

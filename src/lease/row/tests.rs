@@ -86,6 +86,11 @@ fn a_pinned_sentinel_starts_at_its_time() {
         (name::START_MS, Value::number(1)),
     ]);
     assert_eq!(numbered.start(), Some(Start::After("77".parse().unwrap())));
+    let within = row(&[
+        (name::CHECKPOINT, Value::text("77")),
+        (name::CHECKPOINT_SUB, Value::number(3)),
+    ]);
+    assert_eq!(within.start(), Some(Start::At("77".parse().unwrap())));
     assert_eq!(
         row(&[(name::CHECKPOINT, Value::text("SHARD_END"))]).start(),
         None

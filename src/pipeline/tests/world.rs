@@ -26,6 +26,8 @@ pub(super) struct World {
     pub(super) letters: BTreeSet<(Stage, usize, usize, Option<u32>)>,
     /// Per sink, shard and epoch: the last place sent.
     pub(super) sent: BTreeMap<(SinkId, usize, u64), Option<(SequenceNumber, u32)>>,
+    /// Requests that are to fail.
+    pub(super) recalled: BTreeSet<FlightId>,
     pub(super) flights_seen: BTreeSet<FlightId>,
     /// Per request and shard: the last place decided.
     pub(super) decided: BTreeMap<(FlightId, usize), (SequenceNumber, u32)>,
@@ -49,6 +51,7 @@ impl World {
             live: BTreeSet::new(),
             letters: BTreeSet::new(),
             sent: BTreeMap::new(),
+            recalled: BTreeSet::new(),
             flights_seen: BTreeSet::new(),
             decided: BTreeMap::new(),
         }
@@ -112,6 +115,7 @@ impl World {
                 self.flying.insert(flight, Flying::Letters(letters));
             }
             Effect::Cancel(flight) => drop(self.flying.remove(&flight)),
+            Effect::Recall(flight) => drop(self.recalled.insert(flight)),
             Effect::Say(say) => self.said(say),
         }
     }
@@ -185,6 +189,10 @@ impl World {
             return;
         };
         let flying = self.flying.remove(&flight).unwrap();
+        if self.recalled.remove(&flight) && which.is_multiple_of(2) {
+            let answer = Answer::Recalled;
+            return self.step(Input::Answered { flight, answer });
+        }
         self.in_order_within(flight, &flying);
         let answer = match flying {
             Flying::Store(batch) if batch.iter().any(|one| is(one, Kind::Poison)) => {
@@ -201,6 +209,15 @@ impl World {
                     self.live.insert((queue, shard, record, position.index));
                 }
                 Answer::Taken(Vec::new())
+            }
+            // The dead-letter queue takes these alone and bare only.
+            Flying::Letters(letters)
+                if letters.iter().any(|letter| {
+                    letter.stage == Stage::Decode
+                        && (letters.len() > 1 || letter.data_base64.is_some())
+                }) =>
+            {
+                Answer::Rejected("rubbish".to_owned())
             }
             Flying::Letters(letters) => {
                 for letter in letters {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::trouble::{Failure, Origin, Part};
 use super::{Note, Options};
@@ -49,6 +50,10 @@ pub(super) fn letters_part() -> Part {
 pub(super) struct Crew {
     pub(super) part: Part,
     pub(super) flight: FlightId,
+    /// Fires when nobody waits for it.
+    pub(super) stop: CancellationToken,
+    /// Fires when it is not to be repeated as it is.
+    pub(super) recalled: CancellationToken,
     pub(super) clock: Clock,
     pub(super) notes: mpsc::Sender<Note>,
 }
@@ -119,6 +124,20 @@ impl Attempts {
         tokio::time::sleep(pause).await;
     }
 
+    /// As [`Attempts::pause`], of a request of which nothing is taken: `true` where it was
+    /// recalled and answered so.
+    async fn pause_or_recall(&mut self, fault: Fault, message: String) -> bool {
+        let recalled = self.crew.recalled.clone();
+        let paused = recalled.run_until_cancelled(self.pause(fault, message));
+        if paused.await.is_some() {
+            return false;
+        }
+        let (flight, answer) = (self.crew.flight, Answer::Recalled);
+        self.tell(Note::Input(Input::Answered { flight, answer }))
+            .await;
+        true
+    }
+
     async fn answer(&self, answer: Answer) {
         if self.failed {
             self.tell(Note::Well(self.crew.part.clone())).await;
@@ -156,7 +175,12 @@ pub(super) async fn write<T: TimeSeries>(crew: Crew, store: Arc<T>, batch: Vec<A
             Err(error) if error.fault == Fault::Rejected => {
                 return attempts.answer(Answer::Rejected(error.message)).await;
             }
-            Err(error) => attempts.pause(error.fault, error.to_string()).await,
+            Err(error) => {
+                let message = error.to_string();
+                if attempts.pause_or_recall(error.fault, message).await {
+                    return;
+                }
+            }
         }
     }
 }
@@ -171,6 +195,7 @@ pub(super) async fn send<Q: QueueSender>(
     let mut attempts = Attempts::new(crew, batch.len());
     let mut bodies = format.bodies(&batch);
     drop(batch);
+    let all = bodies.len();
     // Where each body that is left stood at first.
     let mut places: Vec<usize> = (0..bodies.len()).collect();
     let mut refusals = Vec::new();
@@ -180,6 +205,13 @@ pub(super) async fn send<Q: QueueSender>(
             Ok(sent) => sent,
             Err(error) if error.fault == Fault::Rejected => {
                 return attempts.answer(Answer::Rejected(error.message)).await;
+            }
+            Err(error) if bodies.len() == all => {
+                let message = error.to_string();
+                if attempts.pause_or_recall(error.fault, message).await {
+                    return;
+                }
+                continue;
             }
             Err(error) => {
                 attempts.pause(error.fault, error.to_string()).await;

@@ -82,6 +82,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                 return;
             };
             pace.started(self.clock.now());
+            let fresh = iterator.is_none();
             match self.read(&mut iterator, limit).await {
                 Ok(page) => {
                     if std::mem::take(&mut failed) {
@@ -102,8 +103,9 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                         _ => "failed",
                     });
                     self.tell(Note::Input(Input::NoPage(self.slot))).await;
-                    if error == Error::IteratorExpired {
-                        // Its time ran out while reading waited: go on where we were.
+                    if error == Error::IteratorExpired && !fresh {
+                        // Its time ran out while reading waited: go on where we were. One that
+                        // was just given cannot: something is wrong with the server or with us.
                         iterator = None;
                         continue;
                     }
