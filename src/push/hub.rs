@@ -14,6 +14,7 @@ use crate::model::{ConnectionId, EpochMillis, Millis, StoredTime};
 
 mod calls;
 mod rows;
+mod turns;
 
 /// Between looks through all viewers for tokens that ran out and rows that are too old.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -94,6 +95,7 @@ pub struct Core {
     ready: BTreeMap<u64, ConnectionId>,
     ready_troubled: BTreeMap<u64, ConnectionId>,
     held: BTreeMap<u64, ConnectionId>,
+    held_probe_at: Millis,
     timers: BTreeSet<(Millis, ConnectionId)>,
     /// Viewers of everything who are owed nothing: the next reading wakes them.
     resting: BTreeSet<ConnectionId>,
@@ -122,6 +124,7 @@ impl Core {
             ready: BTreeMap::new(),
             ready_troubled: BTreeMap::new(),
             held: BTreeMap::new(),
+            held_probe_at: now.mono,
             timers: BTreeSet::new(),
             resting: BTreeSet::new(),
             tombs: BTreeMap::new(),
@@ -159,22 +162,6 @@ impl Core {
         self.fire_timers(now);
         self.dispatch(now, &mut effects);
         effects
-    }
-
-    /// When [`Input::Tick`] is due.
-    #[must_use]
-    pub fn next_wake(&self) -> Millis {
-        let mut at = self.housekeeping_at;
-        if let Some((timer, _)) = self.timers.first() {
-            at = at.min(*timer);
-        }
-        let waiting = self.ready.len() + self.ready_troubled.len() + self.held.len();
-        if waiting > 0
-            && let Some(probe) = self.breaker.probe_at()
-        {
-            at = at.min(probe);
-        }
-        at
     }
 
     /// Totals.
@@ -216,7 +203,7 @@ impl Core {
     /// After [`Input::Drain`]: whether everything that could leave has left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        let waiting = self.breaker.open().is_none()
+        let waiting = self.breaker.paused_until().is_none()
             && !(self.ready.is_empty() && self.ready_troubled.is_empty());
         self.calls.is_empty() && !waiting
     }
