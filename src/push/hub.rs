@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use self::asked::Asked;
 use super::gone::{Breaker, Why};
 use super::index::Index;
 use super::part::Part;
@@ -12,6 +13,7 @@ use super::{Effect, Input, Now, Options};
 use crate::model::message::WireReading;
 use crate::model::{ConnectionId, EpochMillis, Millis, StoredTime};
 
+mod asked;
 mod calls;
 mod rows;
 mod turns;
@@ -96,6 +98,7 @@ pub struct Core {
     ready_troubled: BTreeMap<u64, ConnectionId>,
     held: BTreeMap<u64, ConnectionId>,
     held_probe_at: Millis,
+    asked: Asked,
     timers: BTreeSet<(Millis, ConnectionId)>,
     /// Viewers of everything who are owed nothing: the next reading wakes them.
     resting: BTreeSet<ConnectionId>,
@@ -125,6 +128,7 @@ impl Core {
             ready_troubled: BTreeMap::new(),
             held: BTreeMap::new(),
             held_probe_at: now.mono,
+            asked: Asked::default(),
             timers: BTreeSet::new(),
             resting: BTreeSet::new(),
             tombs: BTreeMap::new(),
@@ -145,15 +149,20 @@ impl Core {
         match input {
             Input::Readings(readings) => self.readings(now, readings),
             Input::Rows { asked, rows } => self.rows(now, asked, rows, &mut effects),
-            Input::Changed(id) => effects.push(Effect::ReadRow(id)),
+            Input::Changed(id) if self.asked.now(&id, now.mono) => {
+                effects.push(Effect::ReadRow(id));
+            }
             Input::Row { id, row } => self.row(now, &id, row, &mut effects),
             Input::Done { id, outcome } => self.done(now, &id, outcome, &mut effects),
             Input::NotForgotten(id) => {
                 self.tombs.remove(&id);
                 effects.push(Effect::ReadRow(id));
             }
-            Input::Tick => {}
+            Input::Changed(_) | Input::Tick => {}
             Input::Drain => self.drain(now),
+        }
+        while let Some(id) = self.asked.due(now.mono) {
+            effects.push(Effect::ReadRow(id));
         }
         if self.housekeeping_at <= now.mono {
             self.housekeeping_at = now.mono + HOUSEKEEPING;
@@ -346,6 +355,7 @@ impl Core {
 
     fn housekeeping(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.tombs.retain(|_, (_, until)| *until > now.mono);
+        self.asked.forget(now.mono);
         let aged: Vec<ConnectionId> = self
             .viewers
             .iter()

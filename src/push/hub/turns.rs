@@ -17,6 +17,9 @@ impl Core {
         if let Some((timer, _)) = self.timers.first() {
             at = at.min(*timer);
         }
+        if let Some(read) = self.asked.next() {
+            at = at.min(read);
+        }
         // Where every call is taken, it is the end of one that wakes.
         if self.calls.len() < self.options.posts_max {
             let waiting = self.ready.len() + self.ready_troubled.len() + self.held.len();

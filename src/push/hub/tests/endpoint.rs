@@ -113,3 +113,23 @@ fn a_role_that_may_not_end_connections_holds_up_nobody() {
     assert!(stand.is_posting_to("live"));
     assert!(!stand.is_posting_to("old0"), "nor is it shown anything");
 }
+
+#[test]
+fn a_viewer_that_changes_its_mind_all_the_time_has_its_row_read_a_few_times_a_second() {
+    let mut stand = Stand::new(Options::default());
+    stand.rows(&[row("v", MINUTES_10, Wanted::All)]);
+    for _ in 0..1_500 {
+        stand.step(Input::Changed("v".into()));
+        stand.wait(Duration::from_millis(1));
+    }
+    assert!((1..=12).contains(&stand.read.len()), "{}", stand.read.len());
+    let before = stand.read.len();
+    stand.wait(Duration::from_secs(2));
+    assert!(stand.read.len() > before, "its last word is heard");
+    let heard = stand.read.len();
+    stand.wait(Duration::from_secs(5));
+    assert_eq!(stand.read.len(), heard);
+    stand.step(Input::Changed("v".into()));
+    stand.step(Input::Changed("w".into()));
+    assert_eq!(stand.read.len(), heard + 2, "at once, for the patient");
+}
