@@ -227,6 +227,26 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_shown_either() {
+    let instead = [("TIDEWIRE_GATEWAY__HS256_SECRET_FILE", "hunter2/hunter2")];
+    let problems = load(None, &instead).unwrap_err().to_string();
+    assert!(problems.contains("cannot be read"), "{problems}");
+    assert!(!problems.contains("hunter2"), "{problems}");
+
+    for broken in [
+        "[gateway]\nhs256_secret = \"abc\nhunter2\"\n",
+        "[gateway]\nhs256_secret =\nhunter2\n",
+        "[gateway]\nhs256_secret = \"\"\"abc\n\"\"\" hunter2\n",
+    ] {
+        let problems = load_text("broken", broken).unwrap_err();
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
+    let url = [("TIDEWIRE_AWS__ENDPOINT_SQS", "http://me:hunter2@host")];
+    let problems = load(None, &url).unwrap_err().to_string();
+    assert!(!problems.contains("hunter2"), "{problems}");
+}
+
+#[test]
 fn a_secret_can_stand_in_a_file_of_its_own() {
     let secret = "fedcba9876543210fedcba9876543210";
     let file = File::new("secret-file", &format!("{secret}\n"));

@@ -200,9 +200,16 @@ impl Connections for Table {
             Some(at) => request
                 .condition_expression("#at = :at")
                 .expression_attribute_values(":at", stored_value(at)),
+            // Not only where there is none: `stored_time` reads texts and numbers, and a row with
+            // anything else in that place would never be deleted.
             None => request
-                .condition_expression("attribute_exists(#hash) AND attribute_not_exists(#at)")
-                .expression_attribute_names("#hash", &self.names.hash_key),
+                .condition_expression(
+                    "attribute_exists(#hash) AND \
+                     NOT (attribute_type(#at, :text) OR attribute_type(#at, :number))",
+                )
+                .expression_attribute_names("#hash", &self.names.hash_key)
+                .expression_attribute_values(":text", AttributeValue::S("S".to_owned()))
+                .expression_attribute_values(":number", AttributeValue::S("N".to_owned())),
         };
         let answer = request.send().await;
         held(answer.map_err(|error| failed("DeleteItem", &error)))
@@ -316,12 +323,13 @@ fn hides_elements(value: Option<&AttributeValue>) -> bool {
     }
 }
 
-/// Absent is everything; what cannot be read is nothing, since it was meant as a limit.
+/// Absent is everything; what is there and names nothing, or cannot be read, is nothing, since it
+/// was meant as a limit (a Lambda that writes a claim which the token lacks writes a null).
 fn allowed(value: Option<&AttributeValue>) -> Option<Vec<String>> {
-    match listed(value) {
-        Listed::Missing => None,
+    let value = value?;
+    match listed(Some(value)) {
         Listed::Texts(texts) => Some(texts),
-        Listed::Unreadable => Some(Vec::new()),
+        Listed::Missing | Listed::Unreadable => Some(Vec::new()),
     }
 }
 

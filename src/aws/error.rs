@@ -96,6 +96,15 @@ const SIGNATURE: &[&str] = &[
     "SignatureDoesNotMatch",
 ];
 
+/// How such messages are known under other codes, or without one: API Gateway has words of its own,
+/// and a proxy in between can take the header away that names the code.
+const SIGNED: &[&str] = &[
+    "authorization header",
+    "canonical string",
+    "string-to-sign",
+    "x-amz-security-token",
+];
+
 /// What an error code and HTTP status mean. An answer we do not know is fatal: the work waits
 /// until a person has looked, where calling it rejected would turn a wrong setting into a flood
 /// of dead letters.
@@ -191,10 +200,15 @@ fn not_sent(cause: String) -> (Fault, String) {
 
 fn answer(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> String {
     let code = code.map(bare);
-    if code.is_some_and(|code| SIGNATURE.contains(&code)) {
+    let lower = message.unwrap_or_default().to_lowercase();
+    if code.is_some_and(|code| SIGNATURE.contains(&code))
+        || SIGNED.iter().any(|words| lower.contains(words))
+    {
+        let status = format!("HTTP status {}", status.unwrap_or_default());
         return format!(
-            "{}: the secret key does not match the key id, or the clock is wrong",
-            code.unwrap_or_default()
+            "{}: the request's signature is not accepted: the secret key does not match the key \
+             id, or the clock is wrong",
+            code.unwrap_or(&status)
         );
     }
     match (code, message) {

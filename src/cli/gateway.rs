@@ -2,6 +2,8 @@
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::door::connections::Connections;
 use crate::door::queue::QueueSender;
@@ -26,6 +28,20 @@ pub enum Error {
     Runtime(lambda_runtime::Error),
 }
 
+/// An event whose unreadable header is not repeated. The runtime logs why an event could not be
+/// read and answers with it, and those words would quote the header: a token, or a cookie.
+#[derive(Debug)]
+struct Event(ApiGatewayWebsocketProxyRequest);
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let event = serde_json::Value::deserialize(deserializer)?;
+        serde_json::from_value::<ApiGatewayWebsocketProxyRequest>(event)
+            .map(Self)
+            .map_err(|_| D::Error::custom("no event of a WebSocket API, or one with an odd header"))
+    }
+}
+
 /// Serves events until the Lambda service ends the process.
 ///
 /// # Errors
@@ -38,12 +54,29 @@ pub async fn run<C: Connections, Q: QueueSender>(gateway: Gateway<C, Q>) -> Resu
         }
     }
     let gateway = &gateway;
-    let serve = service_fn(
-        move |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| async move {
-            Ok::<_, std::convert::Infallible>(gateway.handle(event.payload).await)
-        },
-    );
+    let serve = service_fn(move |event: LambdaEvent<Event>| async move {
+        Ok::<_, std::convert::Infallible>(gateway.handle(event.payload.0).await)
+    });
     Box::pin(lambda_runtime::run(serve))
         .await
         .map_err(Error::Runtime)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_not_repeated() {
+        let event = |protocol: &str| {
+            let event = serde_json::json!({
+                "headers": { "Sec-WebSocket-Protocol": protocol },
+                "requestContext": { "connectedAt": 1, "requestTimeEpoch": 1 },
+            });
+            serde_json::from_str::<Event>(&event.to_string())
+        };
+        assert!(event("tidewire.v1, bearer.hush").is_ok());
+        let error = event("tidewire.v1, bearer.hush\u{7f}").unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("hush"), "{error}");
+    }
 }

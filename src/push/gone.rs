@@ -8,6 +8,10 @@
 //!    +------------------ any accepted post ----------------------+
 //! ```
 //!
+//! Open for 403 or silence, nobody is posted to but by the probes. Open for 410, those who
+//! answered so are held and probed, while the others are served as ever: in a crowd that died at
+//! once the few who live must not wait for a probe to find them.
+//!
 //! While it is open, and already from the 20th Gone without a success on, no row is deleted on the
 //! strength of a 410 (promise V1: a row is deleted only for a connection that is gone). So a wrong
 //! endpoint costs at most [`GONE_MIN`] - 1 rows however long it stays wrong, and however slowly the
@@ -101,19 +105,20 @@ impl Breaker {
         }
     }
 
-    /// When the next probe may go out, where it is open.
+    /// When the next probe may go out, where nobody is posted to meanwhile: a 410 is one viewer's
+    /// answer and holds up no other, while 403 and silence are the endpoint's.
     #[must_use]
-    pub fn probe_at(&self) -> Option<Millis> {
+    pub fn paused_until(&self) -> Option<Millis> {
         match self.state {
-            State::Closed => None,
+            State::Closed | State::Open { why: Why::Gone, .. } => None,
             State::Open { probe_at, .. } => Some(probe_at),
         }
     }
 
-    /// Whether a call may go out now; where it is open, this takes the probe.
+    /// Whether a call may go out now; where posting is paused, this takes the probe.
     pub fn admit(&mut self, now: Millis) -> bool {
         match &mut self.state {
-            State::Closed => true,
+            State::Closed | State::Open { why: Why::Gone, .. } => true,
             State::Open { probe_at, wait, .. } => {
                 let due = *probe_at <= now;
                 if due {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use self::asked::Asked;
 use super::gone::{Breaker, Why};
 use super::index::Index;
 use super::part::Part;
@@ -12,8 +13,10 @@ use super::{Effect, Input, Now, Options};
 use crate::model::message::WireReading;
 use crate::model::{ConnectionId, EpochMillis, Millis, StoredTime};
 
+mod asked;
 mod calls;
 mod rows;
+mod turns;
 
 /// Between looks through all viewers for tokens that ran out and rows that are too old.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -94,6 +97,8 @@ pub struct Core {
     ready: BTreeMap<u64, ConnectionId>,
     ready_troubled: BTreeMap<u64, ConnectionId>,
     held: BTreeMap<u64, ConnectionId>,
+    held_probe_at: Millis,
+    asked: Asked,
     timers: BTreeSet<(Millis, ConnectionId)>,
     /// Viewers of everything who are owed nothing: the next reading wakes them.
     resting: BTreeSet<ConnectionId>,
@@ -122,6 +127,8 @@ impl Core {
             ready: BTreeMap::new(),
             ready_troubled: BTreeMap::new(),
             held: BTreeMap::new(),
+            held_probe_at: now.mono,
+            asked: Asked::default(),
             timers: BTreeSet::new(),
             resting: BTreeSet::new(),
             tombs: BTreeMap::new(),
@@ -142,15 +149,20 @@ impl Core {
         match input {
             Input::Readings(readings) => self.readings(now, readings),
             Input::Rows { asked, rows } => self.rows(now, asked, rows, &mut effects),
-            Input::Changed(id) => effects.push(Effect::ReadRow(id)),
+            Input::Changed(id) if self.asked.now(&id, now.mono) => {
+                effects.push(Effect::ReadRow(id));
+            }
             Input::Row { id, row } => self.row(now, &id, row, &mut effects),
             Input::Done { id, outcome } => self.done(now, &id, outcome, &mut effects),
             Input::NotForgotten(id) => {
                 self.tombs.remove(&id);
                 effects.push(Effect::ReadRow(id));
             }
-            Input::Tick => {}
+            Input::Changed(_) | Input::Tick => {}
             Input::Drain => self.drain(now),
+        }
+        while let Some(id) = self.asked.due(now.mono) {
+            effects.push(Effect::ReadRow(id));
         }
         if self.housekeeping_at <= now.mono {
             self.housekeeping_at = now.mono + HOUSEKEEPING;
@@ -159,22 +171,6 @@ impl Core {
         self.fire_timers(now);
         self.dispatch(now, &mut effects);
         effects
-    }
-
-    /// When [`Input::Tick`] is due.
-    #[must_use]
-    pub fn next_wake(&self) -> Millis {
-        let mut at = self.housekeeping_at;
-        if let Some((timer, _)) = self.timers.first() {
-            at = at.min(*timer);
-        }
-        let waiting = self.ready.len() + self.ready_troubled.len() + self.held.len();
-        if waiting > 0
-            && let Some(probe) = self.breaker.probe_at()
-        {
-            at = at.min(probe);
-        }
-        at
     }
 
     /// Totals.
@@ -216,7 +212,7 @@ impl Core {
     /// After [`Input::Drain`]: whether everything that could leave has left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        let waiting = self.breaker.open().is_none()
+        let waiting = self.breaker.paused_until().is_none()
             && !(self.ready.is_empty() && self.ready_troubled.is_empty());
         self.calls.is_empty() && !waiting
     }
@@ -359,6 +355,7 @@ impl Core {
 
     fn housekeeping(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.tombs.retain(|_, (_, until)| *until > now.mono);
+        self.asked.forget(now.mono);
         let aged: Vec<ConnectionId> = self
             .viewers
             .iter()

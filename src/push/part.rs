@@ -1,14 +1,15 @@
 //! A reading as viewers are shown it: whole, or what newer readings left of it.
 
 use std::cmp::Ordering;
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::frame::Form;
-use crate::model::DeviceId;
 use crate::model::message::WireReading;
+use crate::model::{DeviceId, Value};
 
 /// A reading's memory beside its measures, as measured once: ids, numbers, text, map nodes.
 const WEIGHT_FIXED: usize = 400;
@@ -53,40 +54,28 @@ impl Part {
         if whole.text(form).len() <= bytes_max {
             return (vec![whole], 0);
         }
-        let mut left_out = 0;
-        let mut parts = Vec::new();
-        let mut current = whole.empty_piece(1);
-        for (name, value) in &whole.reading.measures {
-            let mut larger = current.clone();
-            larger.reading.measures.insert(name.clone(), value.clone());
-            larger.text = OnceLock::new();
-            if larger.text(form).len() <= bytes_max {
-                current = larger;
-                continue;
-            }
-            let mut alone = whole.empty_piece(current.piece.unwrap_or(1) + 1);
-            alone.reading.measures.insert(name.clone(), value.clone());
-            if alone.text(form).len() > bytes_max {
-                left_out += 1;
-                continue;
-            }
-            if current.reading.measures.is_empty() {
-                alone.piece = current.piece;
-            } else {
-                parts.push(current);
-            }
-            alone.text = OnceLock::new();
-            current = alone;
-        }
-        if !current.reading.measures.is_empty() {
-            parts.push(current);
-        }
-        (parts, left_out)
+        let measures: Vec<_> = whole.reading.measures.iter().collect();
+        let mut pieces = Pieces {
+            whole: &whole,
+            form,
+            bytes_max,
+            parts: Vec::new(),
+            left_out: 0,
+        };
+        pieces.cut(&measures);
+        (pieces.parts, pieces.left_out)
     }
 
     fn empty_piece(&self, piece: u32) -> Self {
-        let mut reading = self.reading.clone();
-        reading.measures.clear();
+        let whole = &self.reading;
+        let reading = WireReading {
+            device_id: whole.device_id.clone(),
+            measures: BTreeMap::new(),
+            dimensions: whole.dimensions.clone(),
+            shard: whole.shard.clone(),
+            seq: whole.seq.clone(),
+            ..*whole
+        };
         Self {
             reading,
             piece: Some(piece),
@@ -188,6 +177,36 @@ impl Part {
     }
 }
 
+/// A reading being cut. By halves, so that each measure is written out a few times only: added one
+/// by one, a reading of some thousand measures would hold up all viewers for seconds.
+struct Pieces<'a> {
+    whole: &'a Part,
+    form: Form,
+    bytes_max: usize,
+    parts: Vec<Part>,
+    left_out: usize,
+}
+
+impl Pieces<'_> {
+    fn cut(&mut self, measures: &[(&Arc<str>, &Value)]) {
+        let number = u32::try_from(self.parts.len() + 1).unwrap_or(u32::MAX);
+        let mut piece = self.whole.empty_piece(number);
+        let copies = measures
+            .iter()
+            .map(|&(name, value)| (name.clone(), value.clone()));
+        piece.reading.measures = copies.collect();
+        if piece.text(self.form).len() <= self.bytes_max {
+            self.parts.push(piece);
+        } else if measures.len() > 1 {
+            let (first, second) = measures.split_at(measures.len() / 2);
+            self.cut(first);
+            self.cut(second);
+        } else {
+            self.left_out += measures.len();
+        }
+    }
+}
+
 /// One flat object, as the blog's page expects: `device_id`, `ts` in milliseconds, dimensions and
 /// measures, as in a `single` message of the queue. A name that is taken gets `measure_` before it.
 fn flat(reading: &WireReading) -> String {
@@ -209,4 +228,34 @@ fn flat(reading: &WireReading) -> String {
         object.insert(free, value);
     }
     Json::Object(object).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_of_many_measures_is_cut_into_frames_and_loses_none() {
+        let measures: Map<String, Json> = (0..20_000)
+            .map(|n| (format!("measure_{n:05}_with_a_long_name"), n.into()))
+            .collect();
+        let reading = serde_json::json!({
+            "device_id": "a", "time_ns": "5", "shard": "s", "seq": "9", "sub": 0, "i": 1,
+            "arrival_ms": 7, "measures": measures,
+        });
+        let reading: WireReading = serde_json::from_value(reading).unwrap();
+        for form in [Form::Joined, Form::Single] {
+            let (parts, left_out) = Part::fitting(reading.clone(), form, 31_935);
+            assert_eq!(left_out, 0);
+            let texts = parts.iter().map(|part| part.text(form).len());
+            assert!(texts.clone().all(|bytes| bytes <= 31_935));
+            assert!((27..=64).contains(&parts.len()), "{}", parts.len());
+            let mut kept = BTreeMap::new();
+            for (place, part) in parts.into_iter().enumerate() {
+                assert_eq!(part.piece, u32::try_from(place + 1).ok());
+                kept.extend(part.reading.measures);
+            }
+            assert_eq!(kept, reading.measures);
+        }
+    }
 }

@@ -147,6 +147,27 @@ async fn a_row_is_deleted_only_with_the_stamp_it_was_seen_with() {
 }
 
 #[tokio::test]
+async fn a_row_whose_stamp_is_no_time_can_be_deleted_as_it_was_read() {
+    let (_running, client, table) = table().await;
+    let id = ConnectionId::from("v");
+    for stamp in [AttributeValue::Null(true), AttributeValue::Bool(false)] {
+        client
+            .put_item()
+            .table_name(TABLE)
+            .item("LookupKey", AttributeValue::S("CONNECTION".to_owned()))
+            .item("SortKey", AttributeValue::S("v".to_owned()))
+            .item("connected_at", stamp.clone())
+            .send()
+            .await
+            .unwrap();
+        let row = table.get(&id).await.unwrap().unwrap();
+        assert_eq!(row.connected_at, None);
+        let forgotten = table.forget(&id, row.connected_at.as_ref()).await;
+        assert_eq!(forgotten, Ok(true), "{stamp:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_subscription_changes_only_a_row_that_is_there() {
     let (_running, _, table) = table().await;
     let id = ConnectionId::from("v");

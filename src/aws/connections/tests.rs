@@ -59,6 +59,11 @@ fn a_limit_that_cannot_be_read_allows_nothing() {
         allowed(Some(&AttributeValue::L(Vec::new()))),
         Some(Vec::new())
     );
+    for blank in [AttributeValue::Null(true), s(""), s("null"), s(r#"[""]"#)] {
+        let read = allowed(Some(&blank));
+        let sees = |list: &Vec<String>| !list.iter().all(String::is_empty);
+        assert!(read.is_some_and(|list| !sees(&list)), "{blank:?}");
+    }
     assert_eq!(allowed(Some(&s("hall-*"))), Some(vec!["hall-*".to_owned()]));
 }
 

@@ -102,6 +102,19 @@ fn a_signature_error_does_not_repeat_what_was_signed() {
 }
 
 #[test]
+fn what_was_signed_is_not_repeated_under_any_code() {
+    let words = "The Canonical String for this request should have been 'POST\n/prod\n\n\
+                 x-amz-security-token:hush'";
+    for code in [None, Some("ForbiddenException"), Some("AccessDenied")] {
+        let failed = answered(code, words, 403);
+        assert!(!failed.message.contains("hush"), "{}", failed.message);
+    }
+    let header = "'hush' not a valid key=value pair in Authorization header: 'AWS4 hush'";
+    let failed = answered(Some("AccessDeniedException"), header, 403);
+    assert!(!failed.message.contains("hush"), "{}", failed.message);
+}
+
+#[test]
 fn what_never_arrived_may_be_sent_again() {
     let io = ConnectorError::io("connection refused".into());
     let unreachable: SdkError<Service, _> = SdkError::dispatch_failure(io);

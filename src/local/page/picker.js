@@ -3,8 +3,8 @@
 import { element, write } from "./cards.js";
 
 const LISTED_MAX = 400;
-// One subscription takes this many ids.
-const PICKS_MAX = 1_000;
+// One subscription takes this many ids: the default of `gateway.subscriptions_max`.
+const PICKS_MAX = 500;
 
 const by = (id) => document.getElementById(id);
 

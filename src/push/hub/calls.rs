@@ -1,6 +1,6 @@
-//! Calls to API Gateway: whose turn it is, what goes out, and what an answer means.
+//! Calls to API Gateway: what goes out, and what an answer means.
 
-use super::{Call, Core, Effect, Now, Place, TROUBLED_SHARE, What};
+use super::{Call, Core, Effect, Now, Place, What};
 use crate::model::{ConnectionId, Posted};
 use crate::push::frame::{Filling, Form};
 use crate::push::viewer::{
@@ -13,49 +13,8 @@ use crate::push::{Farewell, Mode, Outcome, age};
 const SETTLED: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Core {
-    pub(super) fn dispatch(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        while self.calls.len() < self.options.posts_max {
-            let open = self.breaker.open().is_some();
-            if open && self.breaker.probe_at().is_some_and(|at| at > now.mono) {
-                return;
-            }
-            let Some(id) = self.next_in_turn(open) else {
-                return;
-            };
-            let Some((call, effect)) = self.prepare(now, &id) else {
-                continue;
-            };
-            let admitted = self.breaker.admit(now.mono);
-            debug_assert!(admitted, "looked at above");
-            if let Some(viewer) = self.viewers.get_mut(&id) {
-                viewer.place = Place::Busy;
-                viewer.window_until = now.mono + self.options.window;
-            }
-            self.calls_troubled += usize::from(call.troubled);
-            self.calls.insert(id, call);
-            effects.push(effect);
-        }
-    }
-
-    /// Takes the next viewer out of its queue; it stands at `Idle` then.
-    fn next_in_turn(&mut self, open: bool) -> Option<ConnectionId> {
-        let troubled_max = (self.options.posts_max / TROUBLED_SHARE).max(1);
-        let mut next = self.ready.pop_first();
-        if next.is_none() && (open || self.calls_troubled < troubled_max) {
-            next = self.ready_troubled.pop_first();
-        }
-        if next.is_none() && open {
-            next = self.held.pop_first();
-        }
-        let (_, id) = next?;
-        if let Some(viewer) = self.viewers.get_mut(&id) {
-            viewer.place = Place::Idle;
-        }
-        Some(id)
-    }
-
     /// Makes a viewer's next call; none where, looked at closely, nothing is to be sent.
-    fn prepare(&mut self, now: Now, id: &ConnectionId) -> Option<(Call, Effect)> {
+    pub(super) fn prepare(&mut self, now: Now, id: &ConnectionId) -> Option<(Call, Effect)> {
         let viewer = self.viewers.get_mut(id)?;
         let (incarnation, troubled) = (viewer.incarnation, viewer.is_troubled());
         let call = |what| Call {
@@ -155,7 +114,10 @@ impl Core {
             }
             Outcome::Answered(Posted::TooLarge) => self.too_large(id, call),
             Outcome::Answered(Posted::Forbidden(_)) => {
-                self.trip(now, effects, super::Breaker::forbidden);
+                // Ending connections is a permission of its own: a role without it may still post.
+                if !matches!(call.what, What::HangUp) {
+                    self.trip(now, effects, super::Breaker::forbidden);
+                }
                 self.retry_later(now, id, FORBIDDEN_WAIT, |viewer| {
                     viewer.failed += 1;
                     viewer.failed
@@ -196,13 +158,8 @@ impl Core {
     ) {
         if self.breaker.accepted() {
             effects.push(Effect::Closed);
-            for (_, held) in std::mem::take(&mut self.held) {
-                if let Some(viewer) = self.viewers.get_mut(&held) {
-                    viewer.place = Place::Idle;
-                }
-                self.arm(now, &held);
-            }
         }
+        self.release(now);
         let Some(viewer) = self.viewers.get_mut(id).filter(|_| mine) else {
             return;
         };
@@ -251,11 +208,7 @@ impl Core {
             self.forget(now, id, why, effects);
             return;
         }
-        if let Some(viewer) = self.viewers.get_mut(id) {
-            self.counter += 1;
-            viewer.place = Place::Held(self.counter);
-            self.held.insert(self.counter, id.clone());
-        }
+        self.hold(now, id);
     }
 
     fn trip(

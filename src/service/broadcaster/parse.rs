@@ -27,9 +27,15 @@ pub enum Parsed {
 /// A message that says nothing to us.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rubbish {
-    /// Not a JSON object.
-    #[error("not a JSON object: {0}")]
-    NotAnObject(String),
+    /// Not a JSON object. Where reading stopped, and not the parser's words, which can quote the
+    /// whole message: they go into the log.
+    #[error("not a JSON object: line {line}, column {column}")]
+    NotAnObject {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
     /// Written by a later release.
     #[error("version {0}, while {VERSION} is understood")]
     Version(u32),
@@ -94,7 +100,10 @@ pub fn parse(body: &str, wall: EpochMillis, count: &mut u64) -> Result<Parsed, R
 /// the record: the time of receipt stands in.
 fn single(body: &str, wall: EpochMillis, count: &mut u64) -> Result<Parsed, Rubbish> {
     let mut object: Map<String, Json> =
-        serde_json::from_str(body).map_err(|error| Rubbish::NotAnObject(error.to_string()))?;
+        serde_json::from_str(body).map_err(|error| Rubbish::NotAnObject {
+            line: error.line(),
+            column: error.column(),
+        })?;
     let device = match object.remove("device_id") {
         Some(Json::String(text)) if !text.is_empty() => text,
         Some(Json::Number(number)) => number.to_string(),
@@ -198,8 +207,10 @@ mod tests {
     #[test]
     fn rubbish_says_why() {
         let why = |body: &str| parse(body, WALL, &mut 0).unwrap_err();
-        assert!(matches!(why("no"), Rubbish::NotAnObject(_)));
-        assert!(matches!(why("[]"), Rubbish::NotAnObject(_)));
+        assert!(matches!(why("no"), Rubbish::NotAnObject { .. }));
+        assert!(matches!(why("[]"), Rubbish::NotAnObject { .. }));
+        let said = why(r#""hush""#).to_string();
+        assert_eq!(said, "not a JSON object: line 1, column 6", "and no more");
         assert_eq!(why(r#"{"heat":1}"#), Rubbish::Unknown);
         assert_eq!(why(r#"{"device_id":"a"}"#), Rubbish::Unknown);
         assert_eq!(why(r#"{"device_id":"","heat":1}"#), Rubbish::Unknown);

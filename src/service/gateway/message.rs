@@ -22,8 +22,8 @@ pub const DEVICE_BYTES_MAX: usize = 2 * 1024;
 /// larger leaves the list of ids out.
 const FRAME_BYTES_MAX: usize = 32 * 1024;
 
-/// Refused ids named in an error frame: enough to find the mistake by, and at their longest still
-/// less than a frame.
+/// Refused ids named in an error frame at most: enough to find the mistake by. Fewer where they
+/// would not fit a frame: a control character of an id takes six bytes in JSON.
 const NAMED_MAX: usize = 10;
 
 /// Stands for all devices where it is the only id.
@@ -85,17 +85,25 @@ impl Complaint {
     }
 
     /// `{"type":"error","code","message"}`, and `device_ids` where some were refused (the first
-    /// ten of them).
+    /// ten of them, as far as they fit).
     pub(super) fn frame(&self) -> String {
         let mut frame = json!({
             "type": "error",
             "code": self.code(),
             "message": self.to_string(),
         });
-        if let Self::NotAllowed(ids) = self {
-            frame["device_ids"] = ids.iter().take(NAMED_MAX).cloned().collect();
+        let Self::NotAllowed(ids) = self else {
+            return frame.to_string();
+        };
+        let mut named = ids.len().min(NAMED_MAX);
+        loop {
+            frame["device_ids"] = ids.iter().take(named).cloned().collect();
+            let text = frame.to_string();
+            if text.len() < FRAME_BYTES_MAX || named == 0 {
+                return text;
+            }
+            named -= 1;
         }
-        frame.to_string()
     }
 }
 

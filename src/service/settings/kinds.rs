@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 
 use toml::value::Datetime;
 
-use super::value::{Raw, Setting, Unfit};
+use super::value::{self, Raw, Setting, Unfit};
 use crate::model::EpochMillis;
 
 /// A choice between names, and the names that are refused with their own explanation.
@@ -241,6 +241,11 @@ impl Setting for Url {
         if text.starts_with("wss://") || text.starts_with("ws://") {
             return Err(Unfit::because(
                 "this is the viewers' address: AWS calls the other one the @connections or callback URL",
+            ));
+        }
+        if value::userinfo(text).is_some() {
+            return Err(Unfit::because(
+                "credentials do not belong into a URL, which logs and errors show: leave out what stands before the `@`",
             ));
         }
         let rest = text

@@ -159,14 +159,18 @@ impl<'a> Reader<'a> {
             ),
             (None, Raw::Variable(path) | Raw::Text(path)) => match std::fs::read_to_string(path) {
                 Ok(text) => return Some(Raw::Text(text.trim_end_matches(['\r', '\n']).to_owned())),
-                Err(error) => format!(
-                    "`{section}.{name}` names `{path}`, which cannot be read ({error}): expected the path of a readable file that holds the secret and nothing else"
-                ),
+                // The secret itself may stand where its file's path should.
+                Err(error) => {
+                    let shown = match path.starts_with(['/', '.']) {
+                        true => path.as_str(),
+                        false => "(not shown: it may be the secret itself)",
+                    };
+                    format!(
+                        "`{section}.{name}` names a file that cannot be read, {shown}: {error}: expected the path of a readable file that holds the secret and nothing else"
+                    )
+                }
             },
-            _ => format!(
-                "`{section}.{name}` is {}: expected the path of a file",
-                path.shown()
-            ),
+            _ => format!("`{section}.{name}` is no text: expected the path of a file"),
         };
         self.problems.push(Problem { place, what });
         value

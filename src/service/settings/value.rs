@@ -1,6 +1,7 @@
 //! Values as written, and the types a setting can have.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::secret::Secret;
 
@@ -30,6 +31,12 @@ impl Raw {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Variable(text) | Self::Text(text) | Self::Datetime(text) => {
+                let hidden = userinfo(text).map(|place| {
+                    let mut text = text.clone();
+                    text.replace_range(place, "***");
+                    text
+                });
+                let text = hidden.as_ref().unwrap_or(text);
                 let cut: String = text.chars().take(SHOWN_CHARS_MAX).collect();
                 let more = if cut.len() < text.len() { "..." } else { "" };
                 format!("`{}{more}`", cut.escape_debug())
@@ -50,6 +57,15 @@ impl Raw {
             _ => Err(Unfit::PLAIN),
         }
     }
+}
+
+/// Where a URL's user and password stand, if it has any: between `://` and the last `@` before the
+/// path.
+pub(crate) fn userinfo(url: &str) -> Option<Range<usize>> {
+    let begin = url.find("://")? + 3;
+    let host = url[begin..].split(['/', '?', '#']).next()?;
+    let end = begin + host.rfind('@')?;
+    Some(begin..end)
 }
 
 /// Enough of a value to recognise it by.

@@ -214,3 +214,16 @@ async fn a_viewer_without_a_row_or_with_a_spent_token_is_told_to_come_again() {
     assert_eq!(object(&subscribe(&spent, &json!(["a"])).await).1, "expired");
     assert_eq!(spent.wanted(), devices(&[]));
 }
+
+#[tokio::test]
+async fn an_answer_stays_within_a_frame_whatever_was_asked_for() {
+    let stand = Stand::connected(|row| row.allowed = Some(vec!["a".to_owned()])).await;
+    // Each control character takes six bytes in JSON.
+    let ids: Vec<String> = (1..=10_u8)
+        .map(|n| char::from(n).to_string().repeat(DEVICE_BYTES_MAX))
+        .collect();
+    let frame = subscribe(&stand, &json!(ids)).await;
+    assert_eq!(object(&frame), ("error", "not_allowed"));
+    assert!(frame.to_string().len() < 32 * 1024);
+    assert!(!frame["device_ids"].as_array().unwrap().is_empty());
+}

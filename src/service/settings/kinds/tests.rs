@@ -54,6 +54,10 @@ fn instants_are_read_with_their_zone() {
 fn the_viewers_address_is_told_from_the_callback_address() {
     let why = Url::read(&text("wss://abc.example/prod")).unwrap_err().why;
     assert!(why.unwrap().contains("@connections"));
+    let signed = text("https://me:hunter2@abc.example/prod");
+    let why = Url::read(&signed).unwrap_err().why.unwrap();
+    assert!(why.contains("credentials"), "{why}");
+    assert!(!signed.shown().contains("hunter2"), "{}", signed.shown());
     let url = Url::read(&text("https://abc.example/prod/")).unwrap();
     assert_eq!(url.as_str(), "https://abc.example/prod");
     for rubbish in ["abc.example", "https://", "ftp://abc", "https:///path"] {
