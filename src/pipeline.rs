@@ -27,12 +27,14 @@ mod intake;
 mod lane;
 mod letters;
 pub mod message;
+mod ownership;
 mod progress;
 mod unit;
 
 pub use books::{Book, Books, RecordBook, Rule};
-pub use core::{Pipeline, Shard};
+pub use core::Pipeline;
 pub use lane::LaneStatus;
+pub use ownership::Shard;
 pub use unit::{FlightId, Prepared, PreparedRecord, Slot};
 
 use std::sync::Arc;
