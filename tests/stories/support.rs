@@ -93,6 +93,16 @@ impl Process {
     }
 }
 
+/// When a story fails, what each of its programs said tells why.
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let pid = self.child.id();
+            eprintln!("log of process {pid:?}:\n{}", self.log.lines().join("\n"));
+        }
+    }
+}
+
 /// A local stand.
 pub(crate) struct Stand {
     pub(crate) process: Process,

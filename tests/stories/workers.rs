@@ -147,8 +147,11 @@ async fn workers_cut_off_from_the_lease_table_stop_at_their_fence_and_come_back(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_lease_is_lost_to_a_lease_table_that_throttles_every_other_request() {
-    let switch = json!([{ "kind": "throttled", "every": 2 }]);
+async fn no_lease_is_lost_to_a_lease_table_that_throttles() {
+    let switch = json!([
+        { "kind": "throttled", "every": 3 },
+        { "kind": "throttled", "operation": "UpdateItem", "every": 2 },
+    ]);
     no_lease_is_lost_to(switch).await;
 }
 
