@@ -21,7 +21,6 @@
 
 mod books;
 mod budget;
-mod core;
 pub mod feeding;
 mod intake;
 mod lane;
@@ -29,12 +28,13 @@ mod letters;
 pub mod message;
 mod ownership;
 mod progress;
+mod state;
 mod unit;
 
 pub use books::{Book, Books, RecordBook, Rule};
-pub use core::Pipeline;
 pub use lane::LaneStatus;
 pub use ownership::Shard;
+pub use state::Pipeline;
 pub use unit::{FlightId, Prepared, PreparedRecord, Slot};
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ mod world;
 use check::Sometimes;
 use faults::Schedule;
 
-/// Worlds in a run of the default test command: about half a minute in a debug build.
+/// Worlds in a run of the default test command: about forty seconds of two cores in a debug build.
 const SEEDS: u64 = 2_000;
 
 fn variable(name: &str) -> Option<u64> {

@@ -25,8 +25,8 @@ pub(crate) fn put_many(stand: &Stand, to: u32, count: u32) -> String {
             .stream
             .put(to, &reading(&format!("d{to}"), time, time))
     };
-    let last = (0..count).map(put).last().unwrap();
-    last.as_str().to_owned()
+    let all: Vec<_> = (0..count).map(put).collect();
+    all.last().unwrap().as_str().to_owned()
 }
 
 pub(crate) fn stored(stand: &Stand) -> usize {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Effect;
-use super::core::Pipeline;
 use super::progress::Progress;
+use super::state::Pipeline;
 use super::unit::Slot;
 use crate::lease::talk::Say;
 use crate::model::{Checkpoint, ChildShard, LeaseCounter, Millis, SequenceNumber, ShardId, Start};

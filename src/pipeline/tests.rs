@@ -1,6 +1,7 @@
 //! The whole pipeline against a naive world: random pages, answers in any order, refusals, lost
 //! and handed-back shards. Every step is checked; faults shrink.
 
+mod checks;
 mod toys;
 mod world;
 

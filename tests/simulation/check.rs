@@ -235,10 +235,12 @@ impl Checks {
         let index = moment.stream.index(shard);
         let parents = &moment.stream.shards[index].parents;
         let row = row_of(moment.store, shard);
+        // A parent's row that a person deleted comes back first.
+        let begun = row.as_ref().is_some_and(|row| !row.unstarted());
         let ready = row.as_ref().is_some_and(|row| !row.ended())
             && parents.iter().all(|parent| {
                 let parent = row_of(moment.store, &moment.stream.shards[*parent].id);
-                parent.is_none_or(|parent| parent.ended())
+                parent.map_or(begun, |parent| parent.ended())
             });
         if !ready {
             self.waiting.remove(shard);

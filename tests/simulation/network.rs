@@ -37,7 +37,10 @@ impl Sim {
     }
 
     pub(super) fn arrive(&mut self, id: usize, call: Call, answered: bool) -> Result<(), String> {
-        let back = self.now + self.dice.between(2, 40);
+        // In bad weather answers may take nearly as long as their caller waits.
+        let slow = self.now < self.weather.network.3 && self.dice.chance(200);
+        let longest = if slow { CALL_TIMEOUT_MS - 100 } else { 40 };
+        let back = self.now + self.dice.between(2, longest);
         let (throttled, until) = self.weather.throttle;
         let listing = matches!(call, Call::List);
         let refusal = if self.now < self.weather.outage_until && !listing {

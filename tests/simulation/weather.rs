@@ -36,6 +36,7 @@ impl Sim {
             }
             Fault::Stop { worker } => {
                 for id in ids(*worker, self) {
+                    self.processes.get_mut(&id).unwrap().stopping = true;
                     self.push(now, Happening::To(id, What::Deliver(Input::Shutdown)));
                 }
             }
@@ -78,7 +79,7 @@ impl Sim {
             self.processes.get_mut(&id).unwrap().wake_at = at;
             self.push(at, Happening::To(id, What::Wake));
         }
-        if self.processes.is_empty() {
+        if self.processes.values().all(|process| process.stopping) {
             self.start(0);
         }
     }

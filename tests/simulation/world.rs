@@ -30,6 +30,8 @@ pub(crate) struct Process {
     offset: u64,
     ppm: i64,
     paused_until: u64,
+    /// It was told to stop.
+    stopping: bool,
     readers: BTreeMap<ShardId, Reader>,
     wake_at: u64,
 }
@@ -179,6 +181,7 @@ impl Sim {
             offset,
             ppm,
             paused_until: 0,
+            stopping: false,
             readers: BTreeMap::new(),
             wake_at: self.now,
         };
