@@ -125,20 +125,23 @@ async fn shards_split_and_merge_under_load_and_children_wait_for_their_parents()
     let one = Worker::start(&stand, &tap, CALM).await;
     let two = Worker::start(&stand, &tap, CALM).await;
     let both = [&one, &two];
-    let put = under_load(&stand, async {
-        each_reads(&both, 1).await;
-        some_rows(&stand, 100).await;
-        split(&stand, &id(0)).await;
-        all_read(&stand, &both).await;
-        some_rows(&stand, 100).await;
-        merge(&stand, &id(3), &id(1)).await;
-        all_read(&stand, &both).await;
-        // And again without waiting in between: grandchildren before their parents are begun.
-        split(&stand, &id(4)).await;
-        merge(&stand, &id(2), &id(5)).await;
-        all_read(&stand, &both).await;
-        some_rows(&stand, 100).await;
-    })
+    let put = under_load(
+        &stand,
+        Box::pin(async {
+            each_reads(&both, 1).await;
+            some_rows(&stand, 100).await;
+            split(&stand, &id(0)).await;
+            all_read(&stand, &both).await;
+            some_rows(&stand, 100).await;
+            merge(&stand, &id(3), &id(1)).await;
+            all_read(&stand, &both).await;
+            // And again without waiting in between: grandchildren before their parents are begun.
+            split(&stand, &id(4)).await;
+            merge(&stand, &id(2), &id(5)).await;
+            all_read(&stand, &both).await;
+            some_rows(&stand, 100).await;
+        }),
+    )
     .await;
     all_landed(&stand, put).await;
     let delivered = tap.exactly_once(&stand, put).await;
@@ -164,28 +167,31 @@ async fn a_worker_killed_in_the_middle_of_a_split_leaves_a_split_that_can_be_fin
         Worker::start(&stand, &tap, SHORT).await,
         Worker::start(&stand, &tap, SHORT).await,
     ];
-    let put = under_load(&stand, async {
-        each_reads(&[&workers[0], &workers[1]], 1).await;
-        some_rows(&stand, 100).await;
-        let owner = text(&lease_rows(&stand).await[&id(0)], "leaseOwner");
-        // Slow writes: time to die between the birth of a child and the end of its parent.
-        let slow = json!([{ "kind": "slow", "operation": "UpdateItem", "ms": 300 }]);
-        stand.fault("dynamodb", slow).await;
-        split(&stand, &id(0)).await;
-        eventually("a child has its lease", || async {
-            let rows = lease_rows(&stand).await;
-            (rows.contains_key(&id(2)) || rows.contains_key(&id(3))).then_some(())
-        })
-        .await;
-        if Some(&workers[0].id) != owner.as_ref() {
-            workers.swap(0, 1);
-        }
-        workers[0].process.kill_9();
-        stand.fault("dynamodb", json!([])).await;
-        merge(&stand, &id(3), &id(1)).await;
-        all_read(&stand, &[&workers[1]]).await;
-        some_rows(&stand, 100).await;
-    })
+    let put = under_load(
+        &stand,
+        Box::pin(async {
+            each_reads(&[&workers[0], &workers[1]], 1).await;
+            some_rows(&stand, 100).await;
+            let owner = text(&lease_rows(&stand).await[&id(0)], "leaseOwner");
+            // Slow writes: time to die between the birth of a child and the end of its parent.
+            let slow = json!([{ "kind": "slow", "operation": "UpdateItem", "ms": 300 }]);
+            stand.fault("dynamodb", slow).await;
+            split(&stand, &id(0)).await;
+            eventually("a child has its lease", || async {
+                let rows = lease_rows(&stand).await;
+                (rows.contains_key(&id(2)) || rows.contains_key(&id(3))).then_some(())
+            })
+            .await;
+            if Some(&workers[0].id) != owner.as_ref() {
+                workers.swap(0, 1);
+            }
+            workers[0].process.kill_9();
+            stand.fault("dynamodb", json!([])).await;
+            merge(&stand, &id(3), &id(1)).await;
+            all_read(&stand, &[&workers[1]]).await;
+            some_rows(&stand, 100).await;
+        }),
+    )
     .await;
     let [_killed, left] = &workers;
     all_landed(&stand, put).await;
