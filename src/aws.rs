@@ -4,9 +4,9 @@
 //! retry hidden in a call holds a slot, outlives a lease and cannot be seen in a metric. Never an
 //! adapter either: it sends one request and names the [`Fault`](crate::door::Fault). The caller
 //! decides: the shard's reader at its fixed cadence, the sinks and queues with backoff while the
-//! shard is blocked, leases within their own deadline. Two exceptions, both before any data moves:
-//! the first discovery of Timestream's endpoint ([`discovery`]) and waiting for a resource that was
-//! just created ([`provision`]). A dead letter that its queue refuses goes once more, smaller: that
+//! shard is blocked, leases within their own deadline. Exceptions, all before any data moves: the
+//! first discovery of Timestream's endpoint ([`discovery`]), waiting for a resource that was just
+//! created, and asking whether what is needed is there ([`provision`]). A dead letter that its queue refuses goes once more, smaller: that
 //! is another request.
 
 pub mod connections;

@@ -117,13 +117,26 @@ pub fn is_missing(failed: &CallFailed) -> bool {
     code(failed).is_some_and(|code| MISSING.contains(&code))
 }
 
+/// Whether nobody answered: a wrong address, or no way to the right one.
+#[must_use]
+pub fn is_unanswered(failed: &CallFailed) -> bool {
+    let message = &failed.message;
+    message.starts_with(error::UNREACHABLE) || message.starts_with(error::TIMED_OUT)
+}
+
+/// Whether the service is there and may answer better soon.
+#[must_use]
+pub fn is_busy(failed: &CallFailed) -> bool {
+    failed.fault.is_worth_again() && !is_unanswered(failed)
+}
+
 /// One sentence with the remedy.
 #[must_use]
 pub fn explain(failed: &CallFailed, target: &Target<'_>) -> String {
     let name = target.service.name();
     let operation = failed.operation;
     let message = &failed.message;
-    if message.starts_with(error::UNREACHABLE) || message.starts_with(error::TIMED_OUT) {
+    if is_unanswered(failed) {
         let at = match target.endpoint {
             Some(url) => format!(
                 "at {url} (set by `{}` or {}): is it up, and the URL right?",

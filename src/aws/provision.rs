@@ -14,6 +14,7 @@ use aws_sdk_timestreamwrite::types::{MagneticStoreWriteProperties, RetentionProp
 use super::error::failed;
 use crate::door::fault::{CallFailed, Fault};
 
+pub mod patience;
 pub mod require;
 
 /// How long something new may take to become usable: a stream takes up to a minute.

@@ -7,6 +7,7 @@ use crate::aws::dead_letters::SqsDeadLetters;
 use crate::aws::discovery::Discovery;
 use crate::aws::kinesis::{Kinesis, StreamRef};
 use crate::aws::lease_table::DynamoLeases;
+use crate::aws::provision::patience::until_answered;
 use crate::aws::provision::{self, ConnectionTable, QueueKind, require};
 use crate::aws::sqs::Queue;
 use crate::aws::timestream::Timestream;
@@ -76,8 +77,9 @@ pub struct WorkerParts {
     pub discovery: Option<Discovery>,
 }
 
-/// Makes a worker's parts and asks each service once whether what it needs is there, so that what
-/// is wrong is said now, in one sentence, and not in the log of a worker that waits.
+/// Makes a worker's parts and asks each service whether what it needs is there, so that what is
+/// wrong is said now, in one sentence, and not in the log of a worker that waits. A service that is
+/// merely busy is asked again for a while.
 ///
 /// # Errors
 /// The first thing that is missing, unreachable or not permitted, with the remedy.
@@ -91,8 +93,10 @@ pub async fn worker(
     let stream = StreamRef::from(needs.stream.as_str());
     require::stream(&kinesis, &stream, endpoints).await?;
     let table = DynamoLeases::new(clients.dynamodb(), &settings.lease.table);
-    let prepared = table.prepare(settings.lease.create).await;
-    prepared.map_err(|error| lease_table(&error, &settings.lease.table, endpoints))?;
+    let prepared = until_answered(|| table.prepare(settings.lease.create));
+    prepared
+        .await
+        .map_err(|error| lease_table(&error, &settings.lease.table, endpoints))?;
     let sqs = clients.sqs();
     let mut queues = Vec::new();
     for url in &needs.queue_urls {
@@ -101,16 +105,20 @@ pub async fn worker(
     }
     let letters = needs.dead_letter_queue_url.as_str();
     require::queue(&sqs, letters, QueueKind::DeadLetters, endpoints).await?;
-    let letters = Queue::open(sqs.clone(), letters).await;
-    let letters = letters.map_err(|failed| Failure::new(failed.to_string()))?;
+    let letters = until_answered(|| Queue::open(sqs.clone(), letters));
+    let letters = letters
+        .await
+        .map_err(|failed| Failure::new(failed.to_string()))?;
     let (client, discovery) = clients
         .timestream()
         .await
         .map_err(|failed| Failure::new(failed.to_string()))?;
     let target = &needs.timestream;
     if settings.timestream.create {
-        let made = provision::create_timestream(&client, &target.database, &target.table).await;
-        made.map_err(|failed| Failure::new(failed.to_string()))?;
+        let (database, table) = (&target.database, &target.table);
+        let made = until_answered(|| provision::create_timestream(&client, database, table));
+        made.await
+            .map_err(|failed| Failure::new(failed.to_string()))?;
     }
     require::timestream(&client, &target.database, &target.table, endpoints).await?;
     let message_bytes_max = letters.message_bytes_max();
@@ -180,8 +188,9 @@ pub async fn connections(
     };
     let client = clients.dynamodb();
     if keys.create {
-        let made = provision::create_connection_table(&client, &wanted).await;
-        made.map_err(|failed| Failure::new(failed.to_string()))?;
+        let made = until_answered(|| provision::create_connection_table(&client, &wanted));
+        made.await
+            .map_err(|failed| Failure::new(failed.to_string()))?;
     }
     require::connection_table(&client, &wanted, clients.endpoints()).await?;
     Ok(connections::Table::new(client, names))

@@ -10,7 +10,7 @@ mod status;
 mod sync;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::change::{Author, Change, NewLease};
@@ -33,6 +33,8 @@ pub struct Keeper {
     flights: BTreeMap<ShardId, Flight>,
     /// Reads under way, by when they were sent.
     reads: BTreeMap<ShardId, Millis>,
+    /// Reads under way that the answer to a write overtook: they may show the row before it.
+    overtaken: BTreeSet<ShardId>,
     receiving: BTreeMap<ShardId, Receiving>,
     /// Shards that we do not ask for before this time: asking failed.
     resting: BTreeMap<ShardId, Millis>,
@@ -184,6 +186,7 @@ impl Keeper {
             held: BTreeMap::new(),
             flights: BTreeMap::new(),
             reads: BTreeMap::new(),
+            overtaken: BTreeSet::new(),
             receiving: BTreeMap::new(),
             resting: BTreeMap::new(),
             wanted: BTreeMap::new(),

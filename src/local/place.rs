@@ -36,7 +36,10 @@ impl ConfigFile {
         let path = directory.join(format!("local-{name}.toml"));
         private(&path, toml)?;
         let current = directory.join(CURRENT);
-        private(&current, &path.to_string_lossy())?;
+        // Several stands may start at once: the note is whole in one step, the last one's stands.
+        let note = directory.join(format!("{CURRENT}-{name}"));
+        private(&note, &path.to_string_lossy())?;
+        fs::rename(&note, &current)?;
         Ok(Self { path, current })
     }
 
@@ -108,6 +111,29 @@ mod tests {
         assert_eq!(current(&directory).as_deref(), Some(second.path()));
         second.remove();
         assert_eq!(current(&directory), None);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn stands_that_start_at_once_do_not_fail_each_other() {
+        let directory = scratch("at-once");
+        let write = |number: usize| {
+            let directory = directory.clone();
+            let start = move || {
+                for round in 0..50 {
+                    ConfigFile::write(&directory, &format!("{number}-{round}"), "a = 1").unwrap();
+                    assert!(
+                        current(&directory).is_some(),
+                        "the note is whole at any time"
+                    );
+                }
+            };
+            std::thread::spawn(start)
+        };
+        let stands: Vec<_> = (0..4).map(write).collect();
+        for stand in stands {
+            stand.join().unwrap();
+        }
         fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -93,6 +93,16 @@ impl Process {
     }
 }
 
+/// When a story fails, what each of its programs said tells why.
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let pid = self.child.id();
+            eprintln!("log of process {pid:?}:\n{}", self.log.lines().join("\n"));
+        }
+    }
+}
+
 /// A local stand.
 pub(crate) struct Stand {
     pub(crate) process: Process,
@@ -147,7 +157,15 @@ impl Stand {
 
     /// Puts payloads on the stream, each under its own partition key, until all are taken.
     pub(crate) async fn put(&self, records: impl IntoIterator<Item = (String, String)>) {
-        let client = self.kinesis();
+        self.put_by(&self.kinesis(), records).await;
+    }
+
+    /// The same by a client that puts often.
+    pub(crate) async fn put_by(
+        &self,
+        client: &aws_sdk_kinesis::Client,
+        records: impl IntoIterator<Item = (String, String)>,
+    ) {
         let mut waiting: Vec<(String, String)> = records.into_iter().collect();
         while !waiting.is_empty() {
             let batch: Vec<_> = waiting.drain(..waiting.len().min(200)).collect();

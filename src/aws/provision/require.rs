@@ -4,6 +4,8 @@ use super::super::error::failed;
 use super::super::explain::{Service, Target, explain};
 use super::super::kinesis::StreamRef;
 use super::super::setup::Endpoints;
+use super::super::sqs::Queue;
+use super::patience::until_answered;
 use super::{ConnectionTable, QueueKind};
 use crate::door::fault::CallFailed;
 
@@ -22,15 +24,17 @@ pub async fn stream(
     endpoints: &Endpoints,
 ) -> Result<(), Unmet> {
     let name = stream.bare_name();
-    let answer = client
-        .describe_stream_summary()
-        .set_stream_name(stream.name())
-        .set_stream_arn(stream.arn())
-        .send()
-        .await;
-    let failed = match answer {
+    let answer = until_answered(|| async {
+        let call = client
+            .describe_stream_summary()
+            .set_stream_name(stream.name())
+            .set_stream_arn(stream.arn());
+        let answer = call.send().await;
+        answer.map_err(|error| failed("DescribeStreamSummary", &error))
+    });
+    let failed = match answer.await {
         Ok(_) => return Ok(()),
-        Err(error) => failed("DescribeStreamSummary", &error),
+        Err(failed) => failed,
     };
     let makes_it = format!(
         "aws kinesis create-stream --stream-name {name} --stream-mode-details StreamMode=ON_DEMAND, or Terraform's `aws_kinesis_stream`"
@@ -60,8 +64,8 @@ pub async fn queue(
         QueueKind::Live => "queue",
         QueueKind::DeadLetters => "dead-letter queue",
     };
-    let opened = super::super::sqs::Queue::open(client.clone(), url_or_name).await;
-    let failed = match opened {
+    let opened = until_answered(|| Queue::open(client.clone(), url_or_name));
+    let failed = match opened.await {
         Ok(queue) => return Ok(queue.url().to_owned()),
         Err(failed) => failed,
     };
@@ -82,15 +86,14 @@ pub async fn timestream(
     table: &str,
     endpoints: &Endpoints,
 ) -> Result<(), Unmet> {
-    let answer = client
-        .describe_table()
-        .database_name(database)
-        .table_name(table)
-        .send()
-        .await;
-    let failed = match answer {
+    let answer = until_answered(|| async {
+        let call = client.describe_table();
+        let answer = call.database_name(database).table_name(table).send().await;
+        answer.map_err(|error| failed("DescribeTable", &error))
+    });
+    let failed = match answer.await {
         Ok(_) => return Ok(()),
-        Err(error) => failed("DescribeTable", &error),
+        Err(failed) => failed,
     };
     let makes_it = format!(
         "aws timestream-write create-database --database-name {database}; aws timestream-write create-table --database-name {database} --table-name {table}, or Terraform's `aws_timestreamwrite_table`, or the setting `timestream.create = true`"
@@ -114,11 +117,13 @@ pub async fn connection_table(
     names: &ConnectionTable<'_>,
     endpoints: &Endpoints,
 ) -> Result<(), Unmet> {
-    let answer = client.describe_table().table_name(names.table).send().await;
-    let table = match answer {
+    let answer = until_answered(|| async {
+        let answer = client.describe_table().table_name(names.table).send().await;
+        answer.map_err(|error| failed("DescribeTable", &error))
+    });
+    let table = match answer.await {
         Ok(answer) => answer.table,
-        Err(error) => {
-            let failed = failed("DescribeTable", &error);
+        Err(failed) => {
             let (hash, sort) = (names.hash_key, names.sort_key);
             let makes_it = format!(
                 "aws dynamodb create-table --table-name {} --billing-mode PAY_PER_REQUEST --attribute-definitions AttributeName={hash},AttributeType=S AttributeName={sort},AttributeType=S --key-schema AttributeName={hash},KeyType=HASH AttributeName={sort},KeyType=RANGE, or Terraform's `aws_dynamodb_table`, or the setting `connections.create = true`",

@@ -150,6 +150,9 @@ impl Keeper {
         answer: Result<Option<Item>, Fault>,
     ) {
         let sent = self.reads.remove(shard).unwrap_or(now);
+        if self.overtaken.remove(shard) {
+            return;
+        }
         let Ok(item) = answer else {
             self.hold_off(now, shard);
             return;

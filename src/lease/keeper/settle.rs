@@ -9,6 +9,10 @@ use crate::model::{Fault, Millis, ShardId};
 impl Keeper {
     /// The answer to a write.
     pub(super) fn wrote(&mut self, now: Millis, shard: &ShardId, answer: Result<Answer, Fault>) {
+        // A row read before this write would look as if another worker had set it back.
+        if answer.is_ok() && self.reads.contains_key(shard) {
+            self.overtaken.insert(shard.clone());
+        }
         match answer {
             Ok(Answer::Applied(item)) => {
                 let Some(flight) = self.flights.remove(shard) else {

@@ -198,3 +198,5 @@ fn a_shard_that_ends_while_we_leave_is_ended_at_once() {
     bench.wrote(1_210, shard(0), Ok(answer));
     assert!(bench.out.contains(&Effect::Gone), "{:?}", bench.out);
 }
+
+mod overtaken;

@@ -202,7 +202,12 @@ where
     loop {
         match call().await {
             Err(error) if error.fault().is_worth_again() => {
-                tracing::warn!(operation, %error, "the lease table does not answer yet");
+                // It passes, mostly; once the waits have grown to seconds a person should know.
+                if wait < longest {
+                    tracing::info!(operation, %error, "the lease table does not answer yet");
+                } else {
+                    tracing::warn!(operation, %error, "the lease table still does not answer");
+                }
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(longest);
             }
