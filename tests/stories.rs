@@ -4,10 +4,14 @@
 
 #[path = "stories/http.rs"]
 mod http;
+#[path = "stories/run.rs"]
+mod run;
 #[path = "stories/support.rs"]
 mod support;
 #[path = "stories/viewer.rs"]
 mod viewer;
 
+#[path = "stories/command_line.rs"]
+mod command_line;
 #[path = "stories/flow.rs"]
 mod flow;

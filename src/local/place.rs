@@ -46,10 +46,18 @@ impl ConfigFile {
         &self.path
     }
 
-    /// Takes the file away, and the note that it is the current one if it still is.
-    pub fn remove(&self) {
-        if current(self.current.parent().unwrap_or(Path::new("."))).as_deref() == Some(&*self.path)
-        {
+    /// Takes the file away, and the note that it is the current one if it still is; so does
+    /// dropping it.
+    pub fn remove(self) {
+        drop(self);
+    }
+}
+
+/// A stand whose end was forced leaves nothing behind either, nor one that did not start.
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let directory = self.current.parent().unwrap_or(Path::new("."));
+        if current(directory).as_deref() == Some(&*self.path) {
             remove_if_there(&self.current);
         }
         remove_if_there(&self.path);

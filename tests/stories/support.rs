@@ -46,11 +46,11 @@ impl Log {
 }
 
 impl Process {
-    fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidewire"))
             .args(args)
-            .envs(env.iter().copied())
             .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -77,11 +77,28 @@ impl Process {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal, named as `kill` names it.
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().expect("the process is running").to_string();
         let status = std::process::Command::new("kill")
-            .args(["-TERM", &pid])
+            .args([name, &pid])
             .status();
         assert!(status.expect("there is a kill command").success());
+    }
+
+    /// What the process says it believes, from its own HTTP server.
+    pub(crate) async fn state(&self) -> Value {
+        let address = eventually("the address of the HTTP server", || async {
+            let lines = self.log.lines();
+            let said = |line: &&String| line.contains("health and state are served");
+            let line: Value = serde_json::from_str(lines.iter().find(said)?).ok()?;
+            line["address"].as_str().map(str::to_owned)
+        })
+        .await;
+        state_of(&format!("http://{address}")).await
     }
 
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
@@ -102,9 +119,14 @@ pub(crate) struct Stand {
 impl Stand {
     /// Starts `tidewire local` without devices of its own.
     pub(crate) async fn start(args: &[&str]) -> Self {
+        Self::start_with(args, &[]).await
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) async fn start_with(args: &[&str], env: &[(&str, &str)]) -> Self {
         let fixed = ["local", "--json", "--port-base", "0", "--devices", "0"];
         let all: Vec<&str> = fixed.iter().chain(args).copied().collect();
-        let mut process = Process::spawn(&all, &[]);
+        let mut process = Process::spawn(&all, env);
         let stdout = process
             .child
             .stdout
@@ -239,6 +261,12 @@ impl Stand {
         serde_json::from_str(&body).expect("the state is JSON")
     }
 
+    /// What the stand's services believe, from its `/state`.
+    pub(crate) async fn beliefs(&self) -> Value {
+        let metrics = self.card["metrics"][0].as_str();
+        state_of(&origin(metrics.expect("the card has metrics"))).await
+    }
+
     pub(crate) async fn viewer(&self, devices: &[&str]) -> Viewer {
         Viewer::connect(self.text("websocket"), self.text("token"), devices).await
     }
@@ -254,6 +282,12 @@ impl Stand {
             self.process.log.lines().join("\n")
         );
     }
+}
+
+async fn state_of(origin: &str) -> Value {
+    let (status, body) = http("GET", origin, "/state", "").await;
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).expect("the state is JSON")
 }
 
 /// `http://host:port` of a URL.
