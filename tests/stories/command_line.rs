@@ -198,6 +198,10 @@ async fn an_endpoint_out_of_reach_or_that_refuses_the_keys_is_named() {
                 "AWS_ACCESS_KEY_ID",
             ],
         );
+        if service == "SQS" {
+            // A worker may not be allowed to ask about queues: sending is all it must be.
+            continue;
+        }
         let ended = on(&stand, "worker", &[(variable, &denied)]).await;
         ended.expect(1, &["not allowed to call", "permission"]);
         assert_eq!(ended.sentence().lines().count(), 1, "{ended:?}");
