@@ -13,5 +13,13 @@ mod viewer;
 
 #[path = "stories/command_line.rs"]
 mod command_line;
+#[path = "stories/feeding.rs"]
+mod feeding;
 #[path = "stories/flow.rs"]
 mod flow;
+#[path = "stories/gone.rs"]
+mod gone;
+#[path = "stories/sinks.rs"]
+mod sinks;
+#[path = "stories/viewers.rs"]
+mod viewers;

@@ -35,8 +35,11 @@ impl ConfigFile {
         fs::create_dir_all(directory)?;
         let path = directory.join(format!("local-{name}.toml"));
         private(&path, toml)?;
+        // Two stands may start at once: each renames a note of its own into place.
         let current = directory.join(CURRENT);
-        private(&current, &path.to_string_lossy())?;
+        let note = directory.join(format!("{CURRENT}.{name}"));
+        private(&note, &path.to_string_lossy())?;
+        fs::rename(&note, &current)?;
         Ok(Self { path, current })
     }
 
@@ -115,6 +118,23 @@ mod tests {
         first.remove();
         assert_eq!(current(&directory).as_deref(), Some(second.path()));
         second.remove();
+        assert_eq!(current(&directory), None);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn stands_that_start_at_once_do_not_meet() {
+        let directory = scratch("at-once");
+        std::thread::scope(|scope| {
+            for name in ["1", "2", "3", "4"] {
+                let directory = &directory;
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        drop(ConfigFile::write(directory, name, "a = 1").unwrap());
+                    }
+                });
+            }
+        });
         assert_eq!(current(&directory), None);
         fs::remove_dir_all(&directory).unwrap();
     }
