@@ -21,18 +21,20 @@
 
 mod books;
 mod budget;
-mod core;
 pub mod feeding;
 mod intake;
 mod lane;
 mod letters;
 pub mod message;
+mod ownership;
 mod progress;
+mod state;
 mod unit;
 
 pub use books::{Book, Books, RecordBook, Rule};
-pub use core::{Pipeline, Shard};
 pub use lane::LaneStatus;
+pub use ownership::Shard;
+pub use state::Pipeline;
 pub use unit::{FlightId, Prepared, PreparedRecord, Slot};
 
 use std::sync::Arc;

@@ -24,6 +24,7 @@ pub mod latest;
 pub mod part;
 pub mod permit;
 pub mod recent;
+pub mod snapshot;
 pub mod spread;
 pub mod viewer;
 pub mod window;
@@ -89,7 +90,7 @@ impl Default for Options {
             mode: Mode::Latest,
             form: Form::Joined,
             frame_bytes_max: 32_000,
-            posts_max: 64,
+            posts_max: 128,
             cache_devices_max: 100_000,
             cache_bytes_max: 64 << 20,
             every_readings_max: 1_000,

@@ -91,6 +91,3 @@ where
         _ => Err(failed(operation, &error)),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -123,7 +123,7 @@ impl Author {
             edits.extend(self.owned());
         }
         edits.extend(checkpoint(reached));
-        update(&held.shard, self.still_mine(held), edits)
+        update(&held.shard, self.still_mine(held, reached), edits)
     }
 
     /// Gives the lease up: nobody owns it (KCL's `evictLease`, with the last checkpoint in it).
@@ -132,7 +132,7 @@ impl Author {
         let mut edits = self.bumped(held);
         edits.extend(unowned());
         edits.extend(checkpoint(reached));
-        update(&held.shard, self.still_mine(held), edits)
+        update(&held.shard, self.still_mine(held, reached), edits)
     }
 
     /// Asks the owner for its lease. The counter stays (KCL 3: `initiateGracefulLeaseHandoff`).
@@ -162,7 +162,7 @@ impl Author {
         if reached.is_none() {
             edits.push(Edit::Add(name::SWITCHES, 1));
         }
-        update(&held.shard, self.still_mine(held), edits)
+        update(&held.shard, self.still_mine(held, reached), edits)
     }
 
     /// Keeps a lease that was asked for: we could not drain it in time.
@@ -171,7 +171,7 @@ impl Author {
         let mut edits = self.bumped(held);
         edits.extend(self.owned());
         edits.extend(checkpoint(reached));
-        update(&held.shard, self.still_mine(held), edits)
+        update(&held.shard, self.still_mine(held, reached), edits)
     }
 
     /// Takes back our asking: the owner did not react, or we are leaving. The counter stays, since
@@ -197,7 +197,11 @@ impl Author {
         edits.extend(unowned());
         edits.extend(checkpoint(Some(&Checkpoint::ShardEnd)));
         edits.extend(ids(name::CHILDREN, children));
-        update(&held.shard, self.still_mine(held), edits)
+        update(
+            &held.shard,
+            self.still_mine(held, Some(&Checkpoint::ShardEnd)),
+            edits,
+        )
     }
 
     /// Deletes the row of an ended shard, if nobody touched it since.
@@ -232,16 +236,23 @@ impl Author {
         ]
     }
 
-    /// The counter we wrote or read last, and us as the one who may write.
-    fn still_mine(&self, held: &Row) -> Vec<Clause> {
+    /// The counter we wrote or read last, and us as the one who may write. A checkpoint is written
+    /// only over the one it leads on from: should the row be deleted and made anew, its counter
+    /// counts through the same numbers again, and a write of long ago must not come to rest then.
+    fn still_mine(&self, held: &Row, reached: Option<&Checkpoint>) -> Vec<Clause> {
         let owner = match held.asked_of(&self.me) {
             Some(_) => name::CHECKPOINT_OWNER,
             None => name::OWNER,
         };
-        vec![
+        let mut clauses = vec![
             counter_is(held.counter),
             Clause::Is(owner, Value::text(self.me.as_str())),
-        ]
+        ];
+        if reached.is_some() {
+            let known = Value::text(held.checkpoint.as_kcl());
+            clauses.push(Clause::Is(name::CHECKPOINT, known));
+        }
+        clauses
     }
 }
 

@@ -63,3 +63,6 @@ pub fn classify(intent: Intent<'_>, image: Option<&Row>) -> Outcome {
     }
     Outcome::Lost
 }
+
+#[cfg(test)]
+mod tests;

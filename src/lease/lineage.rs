@@ -273,3 +273,6 @@ pub fn belongs(rows: &impl Rows, listing: &Shards) -> bool {
     }
     !any
 }
+
+#[cfg(test)]
+mod tests;

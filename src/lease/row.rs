@@ -108,6 +108,10 @@ impl Row {
 
 /// A row that is no lease: KCL 3.5 keeps leader, metrics and migration rows in the same table.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart where it is made, never stored"
+)]
 pub enum Entry {
     /// A lease.
     Lease(Row),
@@ -231,3 +235,6 @@ pub fn why_not(key: &str, item: &Item) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! Records become units on their way to sinks; units come back with their fate.
 
 use super::books::Rule;
-use super::core::Pipeline;
 use super::lane::Fate;
 use super::letters::Letter;
 use super::message::PACKED_ENVELOPE;
+use super::state::Pipeline;
 use super::unit::{Prepared, PreparedRecord, Slot, Unit};
 use super::{PreparedPage, SinkId};
 use crate::model::{Millis, RejectionKind, Stage};

@@ -4,6 +4,8 @@
 //! order. A row has at most one reading under way: an equal one rides along and shares its fate,
 //! a different one waits, and its shard's later readings wait with it.
 
+mod flight;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use serde::Serialize;
 use super::unit::{FlightId, Prepared, Slot, Unit};
 use super::{Answer, Refusal};
 use crate::model::{Millis, RejectionKind, RowKey};
+use flight::{Flight, Load, Request, finish};
 
 /// What bounds a request.
 #[derive(Clone, Debug)]
@@ -50,23 +53,6 @@ struct Item {
     unit: Unit,
     since: Millis,
     prepared: Arc<Prepared>,
-}
-
-/// A reading under way, with those that are equal to it.
-#[derive(Debug)]
-struct Load {
-    /// None once its ownership is lost.
-    lead: Option<Unit>,
-    prepared: Arc<Prepared>,
-    followers: Vec<Unit>,
-}
-
-#[derive(Debug)]
-struct Flight {
-    /// What is still to be answered; the last part is the request under way.
-    parts: Vec<Vec<Load>>,
-    /// The shards that wait for it.
-    slots: BTreeSet<Slot>,
 }
 
 /// What became of one unit.
@@ -386,73 +372,5 @@ impl Lane {
             .map(|item| item.unit)
             .chain(flying.flat_map(Load::units))
             .collect()
-    }
-}
-
-/// A request being filled.
-struct Request {
-    id: FlightId,
-    loads: Vec<Load>,
-    bytes: usize,
-    slots: BTreeSet<Slot>,
-}
-
-impl Request {
-    fn load(&mut self, row: &RowKey) -> Option<&mut Load> {
-        self.loads.iter_mut().find(|load| load.prepared.row == *row)
-    }
-}
-
-impl Flight {
-    /// Leaves out, between requests, what nobody waits for any more.
-    fn prune(&mut self, rows: &mut BTreeMap<RowKey, FlightId>) {
-        for part in &mut self.parts {
-            part.retain(|load| {
-                let wanted = load.units().next().is_some();
-                if !wanted {
-                    rows.remove(&load.prepared.row);
-                }
-                wanted
-            });
-        }
-        self.parts.retain(|part| !part.is_empty());
-    }
-
-    fn loads(&self) -> impl Iterator<Item = &Load> {
-        self.parts.iter().flatten()
-    }
-
-    fn load(&mut self, row: &RowKey) -> Option<&mut Load> {
-        let mut loads = self.parts.iter_mut().flatten();
-        loads.find(|load| load.prepared.row == *row)
-    }
-}
-
-impl Load {
-    fn units(&self) -> impl Iterator<Item = Unit> {
-        self.lead.into_iter().chain(self.followers.iter().copied())
-    }
-}
-
-fn finish(
-    rows: &mut BTreeMap<RowKey, FlightId>,
-    part: Vec<Load>,
-    refusals: &[Refusal],
-    fates: &mut Vec<(Unit, Fate)>,
-) {
-    let refusals: BTreeMap<usize, &Refusal> = refusals
-        .iter()
-        .map(|refusal| (refusal.index, refusal))
-        .collect();
-    for (index, load) in part.into_iter().enumerate() {
-        rows.remove(&load.prepared.row);
-        let fate = match refusals.get(&index) {
-            None => Fate::Acknowledged,
-            Some(refusal) => Fate::Refused {
-                kind: refusal.kind,
-                reason: refusal.reason.clone(),
-            },
-        };
-        fates.extend(load.units().map(|unit| (unit, fate.clone())));
     }
 }

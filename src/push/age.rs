@@ -142,3 +142,69 @@ pub fn is_too_old(first_seen: Millis, connected_at: Option<&StoredTime>, now: No
 fn since(earlier: EpochMillis, now: EpochMillis) -> Duration {
     Duration::from_millis(u64::try_from(now.0.saturating_sub(earlier.0)).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Option<(i64, bool)> {
+        stamp(&StoredTime::Text(text.to_owned())).map(|stamp| (stamp.at.0, stamp.sure))
+    }
+
+    #[test]
+    fn stamps_are_understood_however_they_were_written() {
+        let number = |text: &str| stamp(&StoredTime::Number(text.to_owned())).map(|it| it.at.0);
+        assert_eq!(number("1800000000"), Some(1_800_000_000_000));
+        assert_eq!(number("1800000000.25"), Some(1_800_000_000_000));
+        assert_eq!(number("1800000000123"), Some(1_800_000_000_123));
+        assert_eq!(number("1800000000123456"), Some(1_800_000_000_123));
+        assert_eq!(number("1800000000123456789"), Some(1_800_000_000_123));
+        assert_eq!(number("1"), None);
+        assert_eq!(text("1800000000"), Some((1_800_000_000_000, true)));
+        assert_eq!(
+            text("2027-01-15T08:00:00Z"),
+            Some((1_800_000_000_000, true))
+        );
+        assert_eq!(
+            text("2027-01-15 08:00:00.123456"),
+            Some((1_800_000_000_123, false))
+        );
+        assert_eq!(
+            text("2027-01-15T17:00:00.5+09:00"),
+            Some((1_800_000_000_500, true))
+        );
+        assert_eq!(
+            text("2027-01-15T03:30:00-0430"),
+            Some((1_800_000_000_000, true))
+        );
+        assert_eq!(
+            text("2024-02-29T00:00:00Z"),
+            Some((1_709_164_800_000, true))
+        );
+        assert_eq!(text("1970-01-01T00:00:00Z"), Some((0, true)));
+        for rubbish in [
+            "",
+            "soon",
+            "2027-01-15",
+            "2027-13-01T00:00:00Z",
+            "2027-01-15T08:00:00X",
+            "2027-01-15T08:00:00+9é",
+        ] {
+            assert_eq!(text(rubbish), None, "{rubbish}");
+        }
+    }
+
+    #[test]
+    fn a_local_time_without_its_zone_never_makes_a_row_too_old() {
+        let now = Now {
+            mono: Millis(1_000_000_000),
+            wall: EpochMillis(1_800_000_000_000),
+        };
+        let nine_hours_behind = StoredTime::Text("2027-01-14T23:00:00".to_owned());
+        assert!(!is_too_old(now.mono, Some(&nine_hours_behind), now));
+        let sure = StoredTime::Text("2027-01-14T23:00:00Z".to_owned());
+        assert!(is_too_old(now.mono, Some(&sure), now));
+        let long_seen = now.mono - (OLDEST + Duration::from_secs(1));
+        assert!(is_too_old(long_seen, None, now));
+    }
+}

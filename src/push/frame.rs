@@ -62,6 +62,12 @@ impl<'a> Filling<'a> {
         true
     }
 
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.bytes = ENVELOPE_BYTES_MAX;
+        self.parts.clear();
+    }
+
     /// How many parts are in it.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -7,7 +7,7 @@ use super::gone::{Breaker, Why};
 use super::index::Index;
 use super::part::Part;
 use super::viewer::{Place, Viewer};
-use super::window::Stock;
+use super::window::{Reach, Stock};
 use super::{Effect, Input, Now, Options};
 use crate::model::message::WireReading;
 use crate::model::{ConnectionId, EpochMillis, Millis, StoredTime};
@@ -67,11 +67,12 @@ struct Call {
 #[derive(Clone, Debug)]
 enum What {
     Readings {
-        up_to: u64,
+        reach: Reach,
         parts: usize,
         oldest: Option<EpochMillis>,
     },
     Snapshot {
+        number: u64,
         up_to: u64,
         parts: usize,
     },
@@ -380,3 +381,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

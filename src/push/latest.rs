@@ -5,6 +5,7 @@
 //! measures both stand, and an older value never replaces a newer one.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::part::Part;
 use crate::model::DeviceId;
@@ -121,6 +122,15 @@ impl Latest {
     #[must_use]
     pub fn numbers(&self, device: &DeviceId) -> &[u64] {
         self.devices.get(device).map_or(&[], Vec::as_slice)
+    }
+
+    /// All readings in the order of devices, then numbers, from this device on.
+    pub fn by_device(&self, from: Option<&DeviceId>) -> impl Iterator<Item = (u64, &Part)> {
+        let start = from.map_or(Bound::Unbounded, Bound::Included);
+        self.devices
+            .range::<DeviceId, _>((start, Bound::Unbounded))
+            .flat_map(|(_, numbers)| numbers)
+            .filter_map(|number| Some((*number, self.parts.get(number)?)))
     }
 
     /// One reading by number.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::index::Sight;
-use super::window::{Snapshot, Stock, Window};
+use super::snapshot::Snapshot;
+use super::window::{Stock, Window};
 use super::{Now, Options};
 use crate::model::{Connection, EpochMillis, Millis, StoredTime};
 
@@ -118,6 +119,16 @@ impl Viewer {
     #[must_use]
     pub fn is_troubled(&self) -> bool {
         self.slow > 0 || self.failed > 0
+    }
+
+    /// A frame of the snapshot of that number was taken, up to a reading.
+    pub fn told(&mut self, number: u64, up_to: u64, stock: &Stock) {
+        let ended = self
+            .snapshot
+            .take_if(|snapshot| snapshot.number == number && snapshot.shown(up_to));
+        if let Some(snapshot) = ended {
+            self.window.told_by(&snapshot, stock);
+        }
     }
 
     /// All is well again.

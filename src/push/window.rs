@@ -11,6 +11,7 @@ use super::index::Sight;
 use super::latest::Latest;
 use super::part::Part;
 use super::recent::Recent;
+use super::snapshot::Snapshot;
 use super::{Mode, Options};
 use crate::model::DeviceId;
 
@@ -73,11 +74,27 @@ enum Owed {
     TooMany,
 }
 
+/// How far a frame reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The viewer will have been shown everything up to this reading once this frame, or where
+    /// `after` says so the last of its round, is accepted.
+    up_to: u64,
+    /// The round goes on after this device's reading.
+    after: Option<(DeviceId, u64)>,
+    /// More is owed than the frame holds: the next need not wait for the window.
+    pub more: bool,
+}
+
 /// One viewer's account.
 #[derive(Clone, Debug)]
 pub struct Window {
     shown: u64,
     owed: Owed,
+    /// In [`Mode::Latest`], where more is owed than a frame holds: frames go through the devices in
+    /// their order, so that devices which change faster than a viewer can be told get their turn.
+    /// The head when the round began, and where it stands.
+    round: Option<(u64, (DeviceId, u64))>,
 }
 
 impl Window {
@@ -92,6 +109,7 @@ impl Window {
         Self {
             shown: stock.head(),
             owed,
+            round: None,
         }
     }
 
@@ -124,38 +142,88 @@ impl Window {
         }
     }
 
-    /// Fills a frame with what is owed, oldest change first, and answers the number up to which the
-    /// viewer will have been shown everything once it is accepted.
+    /// Fills a frame with what is owed, and answers how far it reaches.
     #[must_use]
-    pub fn fill<'a>(&self, stock: &'a Stock, sight: &Sight, frame: &mut Filling<'a>) -> u64 {
-        let shown = self.shown;
-        let latest = &stock.latest;
+    pub fn fill<'a>(&self, stock: &'a Stock, sight: &Sight, frame: &mut Filling<'a>) -> Reach {
+        let (shown, latest, head) = (self.shown, &stock.latest, stock.head());
+        let everything = |up_to| Reach {
+            up_to,
+            after: None,
+            more: up_to < head,
+        };
         match (&self.owed, stock.mode) {
-            (Owed::New | Owed::TooMany, Mode::Latest) => pour(
-                latest.between(shown, u64::MAX - 1),
-                stock.head(),
-                sight,
-                frame,
-            ),
-            (Owed::New | Owed::TooMany, Mode::Every) => {
-                pour(stock.recent.after(shown), stock.head(), sight, frame)
-            }
-            (Owed::Devices(devices), _) => {
-                let parts = parts_of(latest, devices, shown, u64::MAX);
-                pour(parts.into_iter(), stock.head(), sight, frame)
-            }
             (Owed::Numbers(numbers), _) => {
                 let parts = numbers
                     .iter()
                     .filter_map(|number| Some((*number, stock.recent.get(*number)?)));
-                pour(parts, stock.head(), sight, frame)
+                everything(pour(parts, head, sight, frame))
+            }
+            (_, Mode::Every) => everything(pour(stock.recent.after(shown), head, sight, frame)),
+            (Owed::Devices(devices), _) => {
+                let parts = devices
+                    .iter()
+                    .flat_map(|device| latest.numbers(device))
+                    .filter_map(|number| Some((*number, latest.get(*number)?)));
+                self.go_round(parts, head, sight, frame)
+            }
+            (Owed::New | Owed::TooMany, Mode::Latest) => {
+                // Usually all that is new fits, and is found without a look at what is not.
+                if self.round.is_none() {
+                    let up_to = pour(latest.between(shown, head), head, sight, frame);
+                    if up_to == head {
+                        return everything(head);
+                    }
+                    frame.clear();
+                }
+                let from = self.round.as_ref().map(|(_, (device, _))| device);
+                self.go_round(latest.by_device(from), head, sight, frame)
             }
         }
     }
 
-    /// A frame up to this number was accepted, or there was nothing to show up to it.
-    pub fn shown(&mut self, up_to: u64, stock: &Stock) {
-        self.shown = self.shown.max(up_to);
+    /// Takes parts, which come in the order of devices and numbers, from where the round stands.
+    fn go_round<'a>(
+        &self,
+        parts: impl Iterator<Item = (u64, &'a Part)>,
+        head: u64,
+        sight: &Sight,
+        frame: &mut Filling<'a>,
+    ) -> Reach {
+        let began = self.round.as_ref().map_or(head, |(began, _)| *began);
+        let mut after = self.round.as_ref().map(|(_, after)| after.clone());
+        for (number, part) in parts {
+            let device = part.device();
+            // What the last device was changed to since the round began waits for the next one.
+            let passed = after.as_ref().is_some_and(|(last, at)| {
+                device < last || (device == last && (number <= *at || number > began))
+            });
+            if number <= self.shown || passed || !sight.sees(device.as_str()) {
+                continue;
+            }
+            if !frame.take(part) {
+                return Reach {
+                    up_to: began,
+                    after,
+                    more: true,
+                };
+            }
+            after = Some((device.clone(), number));
+        }
+        Reach {
+            up_to: began,
+            after: None,
+            more: false,
+        }
+    }
+
+    /// A frame that reaches so far was accepted, or there was nothing to show.
+    pub fn shown(&mut self, reach: Reach, stock: &Stock) {
+        if let Some(after) = reach.after {
+            self.round = Some((reach.up_to, after));
+            return;
+        }
+        self.round = None;
+        self.shown = self.shown.max(reach.up_to);
         let shown = self.shown;
         match &mut self.owed {
             Owed::New => {}
@@ -173,6 +241,23 @@ impl Window {
                     numbers.pop_front();
                 }
             }
+        }
+    }
+
+    /// A snapshot has ended: what it told need not be told again, if it was about all that is owed.
+    pub fn told_by(&mut self, snapshot: &Snapshot, stock: &Stock) {
+        let covered = match (&snapshot.devices, &self.owed) {
+            (None, _) => true,
+            (Some(told), Owed::Devices(owed)) => owed.is_subset(told),
+            (Some(_), _) => false,
+        };
+        if covered && !snapshot.capped && stock.mode == Mode::Latest {
+            let reach = Reach {
+                up_to: snapshot.until,
+                after: None,
+                more: false,
+            };
+            self.shown(reach, stock);
         }
     }
 
@@ -214,101 +299,9 @@ impl Window {
     }
 }
 
-/// What a viewer is shown when it subscribes: the latest of each device, as far as known.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    shown: u64,
-    until: u64,
-    /// Absent: whatever the viewer sees.
-    devices: Option<BTreeSet<DeviceId>>,
-    /// More was known than one snapshot may carry.
-    pub capped: bool,
-    /// Not worth a frame where nothing is known: the viewer was there before we were.
-    pub optional: bool,
-}
-
-impl Snapshot {
-    /// Of these devices (absent: all that `sight` sees), at most `readings_max` readings.
-    #[must_use]
-    pub fn new(
-        stock: &Stock,
-        sight: &Sight,
-        devices: Option<BTreeSet<DeviceId>>,
-        readings_max: usize,
-    ) -> Self {
-        let mut snapshot = Self {
-            shown: 0,
-            until: stock.latest.head(),
-            devices,
-            capped: false,
-            optional: false,
-        };
-        let seen: Vec<u64> = snapshot
-            .parts(stock)
-            .into_iter()
-            .filter(|(_, part)| sight.sees(part.device().as_str()))
-            .map(|(number, _)| number)
-            .collect();
-        if let Some(cut) = seen.len().checked_sub(readings_max).filter(|cut| *cut > 0) {
-            snapshot.shown = seen[cut - 1];
-            snapshot.capped = true;
-        }
-        snapshot
-    }
-
-    /// Fills a frame; the number as in [`Window::fill`].
-    #[must_use]
-    pub fn fill<'a>(&self, stock: &'a Stock, sight: &Sight, frame: &mut Filling<'a>) -> u64 {
-        pour(self.parts(stock).into_iter(), self.until, sight, frame)
-    }
-
-    /// A frame up to this number was accepted; true where it was the last.
-    pub fn shown(&mut self, up_to: u64) -> bool {
-        self.shown = self.shown.max(up_to);
-        self.is_last(up_to)
-    }
-
-    /// Whether a frame up to this number is the last.
-    #[must_use]
-    pub fn is_last(&self, up_to: u64) -> bool {
-        up_to >= self.until
-    }
-
-    /// The devices it is still about, for a wider one to take over.
-    pub fn into_devices(self) -> Option<BTreeSet<DeviceId>> {
-        self.devices
-    }
-
-    fn parts<'a>(&self, stock: &'a Stock) -> Vec<(u64, &'a Part)> {
-        match &self.devices {
-            Some(devices) => parts_of(&stock.latest, devices, self.shown, self.until),
-            None => stock.latest.between(self.shown, self.until).collect(),
-        }
-    }
-}
-
-fn parts_of<'a>(
-    latest: &'a Latest,
-    devices: &BTreeSet<DeviceId>,
-    after: u64,
-    until: u64,
-) -> Vec<(u64, &'a Part)> {
-    let mut numbers: Vec<u64> = devices
-        .iter()
-        .flat_map(|device| latest.numbers(device))
-        .copied()
-        .filter(|number| *number > after && *number <= until)
-        .collect();
-    numbers.sort_unstable();
-    numbers
-        .into_iter()
-        .filter_map(|number| Some((number, latest.get(number)?)))
-        .collect()
-}
-
 /// Takes parts in order until the frame is full. The subscription and the token's claim are checked
 /// here, at every post.
-fn pour<'a>(
+pub(super) fn pour<'a>(
     parts: impl Iterator<Item = (u64, &'a Part)>,
     head: u64,
     sight: &Sight,

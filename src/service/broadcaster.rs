@@ -313,3 +313,6 @@ fn outcome_of(result: &Result<crate::model::Posted, crate::door::fault::CallFail
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

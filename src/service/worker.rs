@@ -25,13 +25,13 @@ use crate::door::queue::QueueSender;
 use crate::door::stream::Stream;
 use crate::door::time_series::TimeSeries;
 use crate::lease::talk::{Event, Say};
-use crate::model::Millis;
+use crate::model::{Millis, ShardId, Start};
 use crate::pipeline::{self, Effect, FlightId, Input, Pipeline, Slot};
 use crate::service::clock::Clock;
 use crate::service::tasks::Tasks;
 
 use status::Publisher;
-use trouble::Troubles;
+use trouble::{Origin, Part, Troubles};
 
 /// Reports from readers and requests that the core has not looked at yet. Each reader and request
 /// has at most two under way and waits for room, so this bounds memory and nothing else.
@@ -90,7 +90,7 @@ enum Note {
     /// Something failed and will be tried again.
     Failed(trouble::Failure),
     /// A part that may have failed before works.
-    Well(trouble::Part),
+    Well(Part),
 }
 
 /// Runs until `events` is closed and nothing is in flight. Dropping the future ends it at once;
@@ -138,6 +138,9 @@ pub async fn run<S, T, Q, D>(
         }
         if housekeeping <= now {
             housekeeping = now + HOUSEKEEPING_EVERY;
+            // However busy the inbox is, readings grow old.
+            let effects = core.pipeline.step(now, Input::Tick);
+            core.carry_out(effects);
             core.publish(now);
         }
     }
@@ -171,7 +174,7 @@ struct Core<S, T, Q, D> {
     notes: mpsc::Sender<Note>,
     stop: CancellationToken,
     readers: BTreeMap<Slot, ReaderHandle>,
-    flights: BTreeMap<FlightId, CancellationToken>,
+    flights: BTreeMap<FlightId, Request>,
     /// What the keeper of leases has not taken yet: for each shard at most one checkpoint and
     /// one ending.
     outbox: VecDeque<Say>,
@@ -182,6 +185,12 @@ struct Core<S, T, Q, D> {
 struct ReaderHandle {
     permits: mpsc::Sender<u32>,
     stop: CancellationToken,
+    part: Part,
+}
+
+struct Request {
+    stop: CancellationToken,
+    part: Part,
 }
 
 impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> {
@@ -223,7 +232,15 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                 }
                 return Some(input);
             }
-            Note::Failed(failure) => self.troubles.failed(now, failure),
+            Note::Failed(failure) => {
+                let wanted = match failure.origin {
+                    Origin::Reader(slot) => self.readers.contains_key(&slot),
+                    Origin::Request(flight) => self.flights.contains_key(&flight),
+                };
+                if wanted {
+                    self.troubles.failed(now, failure);
+                }
+            }
             Note::Well(part) => self.troubles.well(now, &part),
         }
         None
@@ -234,35 +251,19 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
             match effect {
                 Effect::StartReading {
                     slot, shard, start, ..
-                } => {
-                    let (permits, permitted) = mpsc::channel(1);
-                    let stop = self.stop.child_token();
-                    let reader = reader::Reader {
-                        slot,
-                        shard,
-                        after: start,
-                        parts: Arc::clone(&self.parts),
-                        options: Arc::clone(&self.options),
-                        decode: Arc::clone(&self.decode),
-                        clock: self.clock.clone(),
-                        notes: self.notes.clone(),
-                    };
-                    let stopped = stop.clone();
-                    self.parts.tasks.spawn("reader", async move {
-                        stopped.run_until_cancelled(reader.run(permitted)).await;
-                    });
-                    self.readers.insert(slot, ReaderHandle { permits, stop });
-                }
+                } => self.start_reading(slot, shard, start),
                 Effect::StopReading(slot) => {
                     if let Some(reader) = self.readers.remove(&slot) {
                         reader.stop.cancel();
+                        self.troubles.forget(&reader.part);
                     }
                 }
                 Effect::Read { slot, limit } => self.permit(slot, limit),
                 Effect::Write { flight, batch } => {
-                    let crew = self.crew(flights::store_part(&self.options), flight);
                     if let Some(store) = self.parts.store.clone() {
-                        self.start(flight, flights::write(crew, store, batch));
+                        let part = flights::store_part(&self.options);
+                        let crew = self.crew(&part, flight);
+                        self.start(part, flight, flights::write(crew, store, batch));
                     }
                 }
                 Effect::Send {
@@ -270,24 +271,51 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                     queue,
                     batch,
                 } => {
-                    let crew = self.crew(flights::queue_part(queue), flight);
+                    let part = flights::queue_part(queue);
+                    let crew = self.crew(&part, flight);
                     let queue = Arc::clone(&self.parts.queues[queue]);
                     let format = self.options.pipeline.queue_format;
-                    self.start(flight, flights::send(crew, queue, format, batch));
+                    self.start(part, flight, flights::send(crew, queue, format, batch));
                 }
                 Effect::File { flight, letters } => {
-                    let crew = self.crew(flights::letters_part(), flight);
+                    let part = flights::letters_part();
+                    let crew = self.crew(&part, flight);
                     let queue = Arc::clone(&self.parts.dead_letters);
-                    self.start(flight, flights::file(crew, queue, letters));
+                    self.start(part, flight, flights::file(crew, queue, letters));
                 }
                 Effect::Cancel(flight) => {
-                    if let Some(stop) = self.flights.remove(&flight) {
-                        stop.cancel();
+                    if let Some(request) = self.flights.remove(&flight) {
+                        request.stop.cancel();
+                        self.troubles.forget(&request.part);
                     }
                 }
                 Effect::Say(say) => self.queue_say(say),
             }
         }
+    }
+
+    fn start_reading(&mut self, slot: Slot, shard: ShardId, start: Start) {
+        let (permits, permitted) = mpsc::channel(1);
+        let stop = self.stop.child_token();
+        let handle = ReaderHandle {
+            permits,
+            stop: stop.clone(),
+            part: trouble::reading(&shard),
+        };
+        let reader = reader::Reader {
+            slot,
+            shard,
+            after: start,
+            parts: Arc::clone(&self.parts),
+            options: Arc::clone(&self.options),
+            decode: Arc::clone(&self.decode),
+            clock: self.clock.clone(),
+            notes: self.notes.clone(),
+        };
+        self.parts.tasks.spawn("reader", async move {
+            stop.run_until_cancelled(reader.run(permitted)).await;
+        });
+        self.readers.insert(slot, handle);
     }
 
     /// A reader asks only when its last permit is used up, so there is always room for one.
@@ -302,18 +330,27 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
         }
     }
 
-    fn crew(&self, part: trouble::Part, flight: FlightId) -> flights::Crew {
+    fn crew(&self, part: &Part, flight: FlightId) -> flights::Crew {
         flights::Crew {
-            part,
+            part: part.clone(),
             flight,
             clock: self.clock.clone(),
             notes: self.notes.clone(),
         }
     }
 
-    fn start(&mut self, flight: FlightId, work: impl Future<Output = ()> + Send + 'static) {
+    fn start(
+        &mut self,
+        part: Part,
+        flight: FlightId,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
         let stop = self.stop.child_token();
-        self.flights.insert(flight, stop.clone());
+        let request = Request {
+            stop: stop.clone(),
+            part,
+        };
+        self.flights.insert(flight, request);
         self.parts.tasks.spawn("request", async move {
             stop.run_until_cancelled(work).await;
         });

@@ -216,6 +216,8 @@ pub(crate) struct StoreState {
     /// Devices that make the store refuse a whole request.
     pub(crate) poison: BTreeSet<String>,
     pub(crate) batches: Vec<usize>,
+    /// Devices of which the store holds a higher version of everything.
+    pub(crate) superseded: BTreeSet<String>,
 }
 
 pub(crate) type MemoryStore = Shared<StoreState>;
@@ -253,6 +255,14 @@ impl TimeSeries for MemoryStore {
             }
             let mut rejections = Vec::new();
             for (index, (key, reading)) in keyed.enumerate() {
+                if state.superseded.contains(reading.device.as_str()) {
+                    rejections.push(Rejection {
+                        index,
+                        kind: RejectionKind::Superseded,
+                        reason: "the version is lower than the existing one".to_owned(),
+                    });
+                    continue;
+                }
                 let there = state.rows.entry(key).or_insert_with(|| {
                     state.stored.push(reading.clone());
                     reading.measures.clone()

@@ -12,6 +12,7 @@ use tidewire::service::tasks::Tasks;
 use tidewire::service::worker::{self, Options, Parts, Status};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::doors::{MemoryLetters, MemoryQueue, MemoryStore, MemoryStream, shard};
 
@@ -26,6 +27,8 @@ pub(crate) struct Stand {
     pub(crate) status: watch::Receiver<Status>,
     says: Arc<Mutex<Vec<Say>>>,
     events: Option<mpsc::Sender<Event>>,
+    kill: CancellationToken,
+    tasks: Tasks,
     ended: watch::Receiver<bool>,
     epochs: BTreeMap<u32, u64>,
 }
@@ -55,8 +58,11 @@ impl Stand {
         let (say, mut said) = mpsc::channel(16);
         let (to_status, status) = watch::channel(Status::default());
         let (end, ended) = watch::channel(false);
+        let kill = CancellationToken::new();
+        let killed = kill.clone();
         tasks.spawn("worker", async move {
-            worker::run(parts, options, clock, granted, say, to_status).await;
+            let work = worker::run(parts, options, clock, granted, say, to_status);
+            killed.run_until_cancelled(work).await;
             end.send_replace(true);
         });
         let says = Arc::new(Mutex::new(Vec::new()));
@@ -74,6 +80,8 @@ impl Stand {
             status,
             says,
             events: Some(events),
+            kill,
+            tasks,
             ended,
             epochs: BTreeMap::new(),
         }
@@ -120,6 +128,12 @@ impl Stand {
             .await
             .unwrap()
             .unwrap();
+    }
+
+    /// Drops the worker; answers when none of its tasks is left.
+    pub(crate) async fn kill(&self) {
+        self.kill.cancel();
+        self.tasks.ended().await;
     }
 
     pub(crate) fn says(&self) -> Vec<Say> {

@@ -81,7 +81,7 @@ impl Keeper {
                 candidates.push((others, share::order(&me, shard), seen.row.clone()));
             }
         }
-        candidates.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        candidates.sort_by_key(|(others, order, _)| (*others, *order));
         for (others, _, row) in candidates {
             if others {
                 let spilled = self.spilled(&row.shard, now);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Effect, Keeper, Listed, Listing};
+use super::{Keeper, Listed, Listing};
 use crate::lease::lineage;
 use crate::lease::options::Initial;
-use crate::model::{EpochMillis, Fault, Millis};
+use crate::lease::row::Row;
+use crate::model::{Checkpoint, EpochMillis, Fault, Millis};
 
 /// `LATEST` begins this much before the stream's own clock says "now": its `Date` header counts
 /// whole seconds, and a record may be stamped by another of its hosts.
@@ -76,11 +77,7 @@ impl Keeper {
 
     /// The time to pin a row to that begins at a sentinel and is not pinned yet, as rows of KCL
     /// are not; `Err` while it cannot be known.
-    pub(super) fn pin_for(
-        &self,
-        row: &crate::lease::row::Row,
-    ) -> Result<Option<EpochMillis>, Unlisted> {
-        use crate::model::Checkpoint;
+    pub(super) fn pin_for(&self, row: &Row) -> Result<Option<EpochMillis>, Unlisted> {
         if row.start_ms.is_some() {
             return Ok(None);
         }
@@ -102,17 +99,3 @@ impl Keeper {
 /// The stream was not listed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unlisted;
-
-impl Effect {
-    /// The operation's name for metrics, where this is a call.
-    #[must_use]
-    pub fn call(&self) -> Option<&'static str> {
-        match self {
-            Self::Scan => Some("scan"),
-            Self::List => Some("list"),
-            Self::Read(_) => Some("read"),
-            Self::Write(_) => Some("write"),
-            Self::Tell(_) | Self::Note(_) | Self::Refuse(_) | Self::Gone => None,
-        }
-    }
-}

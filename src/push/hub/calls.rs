@@ -66,11 +66,11 @@ impl Core {
         if viewer.is_expired(now.wall) {
             return Some((call(What::HangUp), Effect::HangUp(id.clone())));
         }
-        if viewer.snapshot.is_some() {
-            if let Some((what, frame)) = self.snapshot_frame(now, id) {
-                let id = id.clone();
-                return Some((call(what), Effect::Post { id, frame }));
-            }
+        if viewer.snapshot.is_some()
+            && let Some((what, frame)) = self.snapshot_frame(now, id)
+        {
+            let id = id.clone();
+            return Some((call(what), Effect::Post { id, frame }));
         }
         let viewer = self.viewers.get_mut(id)?;
         self.counts.dropped_overflow +=
@@ -78,9 +78,9 @@ impl Core {
                 .window
                 .trim(&self.stock, self.options.every_readings_max, 0);
         let mut filling = Filling::new(self.options.form, viewer.frame_bytes_max);
-        let up_to = viewer.window.fill(&self.stock, &viewer.sight, &mut filling);
+        let reach = viewer.window.fill(&self.stock, &viewer.sight, &mut filling);
         if filling.is_empty() {
-            viewer.window.shown(up_to, &self.stock);
+            viewer.window.shown(reach, &self.stock);
             self.arm(now, id);
             return None;
         }
@@ -89,7 +89,7 @@ impl Core {
             Mode::Every => filling.in_stream_order(),
         }
         let what = What::Readings {
-            up_to,
+            reach,
             parts: filling.len(),
             oldest: filling.oldest(),
         };
@@ -101,7 +101,7 @@ impl Core {
     fn snapshot_frame(&mut self, now: Now, id: &ConnectionId) -> Option<(What, String)> {
         let settled = now.mono.since(self.started) >= SETTLED && self.stock.latest.evicted() == 0;
         let viewer = self.viewers.get_mut(id)?;
-        let snapshot = viewer.snapshot.as_ref()?;
+        let snapshot = viewer.snapshot.as_mut()?;
         let mut filling = Filling::new(self.options.form, viewer.frame_bytes_max);
         let up_to = snapshot.fill(&self.stock, &viewer.sight, &mut filling);
         let needless = snapshot.optional || self.options.form == Form::Single;
@@ -118,8 +118,12 @@ impl Core {
             }
         };
         let frame = filling.snapshot(last && known && !snapshot.capped, !last);
-        let parts = filling.len();
-        Some((What::Snapshot { up_to, parts }, frame))
+        let what = What::Snapshot {
+            number: snapshot.number,
+            up_to,
+            parts: filling.len(),
+        };
+        Some((what, frame))
     }
 
     pub(super) fn done(
@@ -139,7 +143,7 @@ impl Core {
             viewer.incarnation == call.incarnation
         });
         match outcome {
-            Outcome::Answered(Posted::Accepted) => self.accepted(now, id, &call, mine, effects),
+            Outcome::Answered(Posted::Accepted) => self.accepted(now, id, call, mine, effects),
             _ if !mine => {}
             Outcome::Answered(Posted::Gone) => self.gone(now, id, &call, effects),
             Outcome::Answered(Posted::Slow) => {
@@ -149,7 +153,7 @@ impl Core {
                     viewer.slow
                 });
             }
-            Outcome::Answered(Posted::TooLarge) => self.too_large(id, &call),
+            Outcome::Answered(Posted::TooLarge) => self.too_large(id, call),
             Outcome::Answered(Posted::Forbidden(_)) => {
                 self.trip(now, effects, super::Breaker::forbidden);
                 self.retry_later(now, id, FORBIDDEN_WAIT, |viewer| {
@@ -186,7 +190,7 @@ impl Core {
         &mut self,
         now: Now,
         id: &ConnectionId,
-        call: &Call,
+        call: Call,
         mine: bool,
         effects: &mut Vec<Effect>,
     ) {
@@ -205,14 +209,17 @@ impl Core {
         viewer.recover();
         match call.what {
             What::HangUp => self.forget(now, id, Farewell::Expired, effects),
-            What::Snapshot { up_to, .. } => {
-                let ended = viewer.snapshot.as_mut().is_some_and(|s| s.shown(up_to));
-                if ended {
-                    viewer.snapshot = None;
+            What::Snapshot { number, up_to, .. } => {
+                viewer.told(number, up_to, &self.stock);
+                if viewer.snapshot.is_some() {
+                    viewer.window_until = now.mono;
                 }
             }
-            What::Readings { up_to, oldest, .. } => {
-                viewer.window.shown(up_to, &self.stock);
+            What::Readings { reach, oldest, .. } => {
+                if reach.more {
+                    viewer.window_until = now.mono;
+                }
+                viewer.window.shown(reach, &self.stock);
                 if let Some(oldest) = oldest {
                     effects.push(Effect::Shown { oldest });
                 }
@@ -292,12 +299,12 @@ impl Core {
     }
 
     /// Half the size next time; what is too large as small as it gets is dropped.
-    fn too_large(&mut self, id: &ConnectionId, call: &Call) {
+    fn too_large(&mut self, id: &ConnectionId, call: Call) {
         let Some(viewer) = self.viewers.get_mut(id) else {
             return;
         };
-        let (up_to, parts) = match call.what {
-            What::Readings { up_to, parts, .. } | What::Snapshot { up_to, parts } => (up_to, parts),
+        let parts = match &call.what {
+            What::Readings { parts, .. } | What::Snapshot { parts, .. } => *parts,
             What::HangUp => return,
         };
         if parts > 1 && viewer.frame_bytes_max > FRAME_BYTES_MIN {
@@ -306,12 +313,9 @@ impl Core {
         }
         self.counts.dropped_failed += parts as u64;
         match call.what {
-            What::Readings { .. } => viewer.window.shown(up_to, &self.stock),
-            _ => {
-                if viewer.snapshot.as_mut().is_some_and(|s| s.shown(up_to)) {
-                    viewer.snapshot = None;
-                }
-            }
+            What::Readings { reach, .. } => viewer.window.shown(reach, &self.stock),
+            What::Snapshot { number, up_to, .. } => viewer.told(number, up_to, &self.stock),
+            What::HangUp => {}
         }
     }
 }

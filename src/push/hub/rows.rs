@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Core, Effect, Now, Place, Viewer};
 use crate::model::{Connection, ConnectionId, DeviceId, Millis, StoredTime};
 use crate::push::index::Sight;
-use crate::push::window::{Snapshot, Window};
+use crate::push::snapshot::Snapshot;
+use crate::push::window::Window;
 use crate::push::{Farewell, age};
 
 /// How far an eventually consistent read may lag: DynamoDB says usually within a second. A list
@@ -178,7 +179,8 @@ impl Core {
             devices.extend(more);
         }
         let max = self.options.snapshot_readings_max;
-        let mut snapshot = Snapshot::new(&self.stock, &viewer.sight, devices, max);
+        self.counter += 1;
+        let mut snapshot = Snapshot::new(&self.stock, &viewer.sight, devices, max, self.counter);
         snapshot.optional = !self.listed;
         viewer.snapshot = Some(snapshot);
     }

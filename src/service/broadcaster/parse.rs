@@ -149,3 +149,64 @@ fn measure(value: Json) -> Option<Value> {
         Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WALL: EpochMillis = EpochMillis(1_800_000_000_000);
+
+    fn readings(body: &str) -> Vec<WireReading> {
+        match parse(body, WALL, &mut 6) {
+            Ok(Parsed::Readings { taken, .. }) => taken,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_bad_reading_costs_only_itself() {
+        let good = r#"{"device_id":"a","time_ns":"5","measures":{"x":1.5},"shard":"s","seq":"9","sub":0,"i":1,"arrival_ms":7}"#;
+        let body = format!(r#"{{"v":1,"readings":[{{"device_id":"b"}},{good},7]}}"#);
+        let Ok(Parsed::Readings { taken, unreadable }) = parse(&body, WALL, &mut 0) else {
+            panic!("not readings");
+        };
+        assert_eq!((taken.len(), unreadable), (1, 2));
+        assert_eq!(serde_json::to_string(&taken[0]).unwrap(), good);
+    }
+
+    #[test]
+    fn a_flat_object_is_one_reading() {
+        let one = &readings(
+            r#"{"device_id":"a","ts":1800000000123,"heat":21,"on":true,"site":"x","v":2.5,"deep":{"a":1}}"#,
+        )[0];
+        assert_eq!(one.time_ns, EpochNanos(1_800_000_000_123_000_000));
+        assert_eq!(one.seq.as_str(), "7", "later messages count as later");
+        let measures: Vec<_> = one.measures.keys().map(AsRef::as_ref).collect();
+        assert_eq!(measures, ["heat", "on", "site", "v"]);
+        assert_eq!(one.arrival_ms, WALL);
+    }
+
+    #[test]
+    fn a_flat_object_without_a_time_was_measured_when_it_came() {
+        let one = &readings(r#"{"device_id":12,"heat":21}"#)[0];
+        assert_eq!(one.time_ns, EpochNanos(WALL.0 * 1_000_000));
+        assert_eq!(one.device_id.as_str(), "12");
+        let odd = &readings(r#"{"device_id":"a","ts":"noon","readings":"none","control":1}"#)[0];
+        assert_eq!(odd.measures.len(), 3, "fields of our names may be measures");
+    }
+
+    #[test]
+    fn rubbish_says_why() {
+        let why = |body: &str| parse(body, WALL, &mut 0).unwrap_err();
+        assert!(matches!(why("no"), Rubbish::NotAnObject(_)));
+        assert!(matches!(why("[]"), Rubbish::NotAnObject(_)));
+        assert_eq!(why(r#"{"heat":1}"#), Rubbish::Unknown);
+        assert_eq!(why(r#"{"device_id":"a"}"#), Rubbish::Unknown);
+        assert_eq!(why(r#"{"device_id":"","heat":1}"#), Rubbish::Unknown);
+        assert_eq!(why(r#"{"v":2,"readings":[]}"#), Rubbish::Version(2));
+        assert_eq!(
+            why(r#"{"v":2,"control":"changed","connection":"c"}"#),
+            Rubbish::Version(2)
+        );
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics::{counter, histogram};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Error, Parts};
+use super::{Error, Parts, report};
 use crate::door::fault::Faulty;
 use crate::door::lease_table::{self, LeaseTable};
 use crate::door::stream::{self, Stream};
@@ -127,7 +127,9 @@ impl<T: LeaseTable, S: Stream> Callers<T, S> {
         let answer = move |wrote| Outcome::Wrote(key, wrote);
         self.call("write", answer, ROW_CALL, async move {
             let _permit = rows.acquire().await;
-            table.change(&change).await
+            let answer = table.change(&change).await?;
+            report::written(&answer);
+            Ok(answer)
         });
     }
 

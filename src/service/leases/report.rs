@@ -3,6 +3,8 @@
 use metrics::{counter, gauge};
 
 use super::{State, Status};
+use crate::lease::change::Answer;
+use crate::lease::invariant;
 use crate::lease::keeper::Note;
 use crate::model::WorkerId;
 use crate::service::metric;
@@ -26,6 +28,17 @@ pub(super) fn gauges(status: &Status) {
     gauge!(metric::LEASES_KNOWN, "state" => "owned").set(owned as f64);
     gauge!(metric::LEASES_KNOWN, "state" => "unowned").set(unowned as f64);
     gauge!(metric::LEASES_KNOWN, "state" => "ended").set(ended as f64);
+}
+
+/// Checks what a write of ours left: it must parse in every worker of a mixed fleet.
+pub(super) fn written(answer: &Answer) {
+    let Answer::Applied(Some(row)) = answer else {
+        return;
+    };
+    if let Err(broken) = invariant::parses_in_java(row) {
+        counter!(metric::INVARIANTS_BROKEN, "invariant" => broken.id.as_str()).increment(1);
+        tracing::error!(%broken, "this is a defect, please report it");
+    }
 }
 
 /// Counts and logs one event.

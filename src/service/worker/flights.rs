@@ -7,7 +7,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::mpsc;
 
-use super::trouble::{Failure, Part};
+use super::trouble::{Failure, Origin, Part};
 use super::{Note, Options};
 use crate::door::dead_letters::DeadLetters;
 use crate::door::fault::CallFailed;
@@ -109,6 +109,7 @@ impl Attempts {
         self.failed = true;
         let part = self.crew.part.clone();
         let failure = Failure {
+            origin: Origin::Request(self.crew.flight),
             part,
             fault,
             message,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::prepare::Preparing;
-use super::trouble::{Failure, Part};
+use super::trouble::{self, Failure, Origin, Part};
 use super::{Note, Options, Parts};
 use crate::decode::{self, Decoder};
 use crate::door::Faulty as _;
@@ -117,6 +117,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                     pace.slower();
                     pace.started(self.clock.now());
                     self.tell(Note::Failed(Failure {
+                        origin: Origin::Reader(self.slot),
                         part: self.part(),
                         fault: error.fault(),
                         message: error.to_string(),
@@ -206,7 +207,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
     }
 
     fn part(&self) -> Part {
-        Part(format!("reading {}", self.shard))
+        trouble::reading(&self.shard)
     }
 
     async fn tell(&self, note: Note) {

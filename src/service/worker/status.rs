@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::flights::queue_part;
-use super::trouble::{Part, Troubles};
+use super::trouble::{self, Part, Troubles};
 use crate::model::{Checkpoint, LeaseCounter, Millis, SequenceNumber, ShardId, Stage};
 use crate::pipeline::{Book, Books, Options, Pipeline, RecordBook, SinkId};
 use crate::service::metric;
@@ -262,6 +262,6 @@ fn shard_status(now: Millis, shard: &crate::pipeline::Shard, troubles: &Troubles
         checkpoint_age_ms: u64::try_from(age).unwrap_or(u64::MAX),
         draining: shard.draining,
         ended: shard.ended.is_some(),
-        error: troubles.of(&Part(format!("reading {}", shard.shard))),
+        error: troubles.of(&trouble::reading(&shard.shard)),
     }
 }

@@ -3,15 +3,29 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Fault, Millis};
+use crate::model::{Fault, Millis, ShardId};
+use crate::pipeline::{FlightId, Slot};
 
 /// A part that can fail: `timestream`, `queue`, `dead_letters`, or a shard's reading.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Part(pub(super) String);
 
+/// The part that reading a shard is.
+pub(super) fn reading(shard: &ShardId) -> Part {
+    Part(format!("reading {shard}"))
+}
+
+/// Who failed: what it says counts only while somebody waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    Reader(Slot),
+    Request(FlightId),
+}
+
 /// One failed attempt; it will be repeated.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
+    pub(super) origin: Origin,
     pub(super) part: Part,
     pub(super) fault: Fault,
     pub(super) message: String,
@@ -62,6 +76,11 @@ impl Troubles {
             let seconds = now.since(trouble.since).as_secs();
             tracing::info!(part = part.0, seconds, "it works again");
         }
+    }
+
+    /// Nobody waits for what failed any more.
+    pub(super) fn forget(&mut self, part: &Part) {
+        self.now.remove(part);
     }
 
     /// Logs what is worth a person's attention, each at most once a minute.

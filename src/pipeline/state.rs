@@ -1,22 +1,16 @@
 //! The pipeline's state, and the steps that move between its parts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use super::books::Books;
 use super::budget::Budget;
 use super::lane::{Lane, LaneStatus, Limits};
 use super::letters::{self, Letters};
 use super::message::{Format, PACKED_ENVELOPE};
-use super::progress::Progress;
+use super::ownership::Shard;
 use super::unit::{FlightId, Slot};
 use super::{Effect, Input, Options, SinkId};
-use crate::lease::talk::Say;
-use crate::model::{Checkpoint, ChildShard, LeaseCounter, Millis, SequenceNumber, ShardId, Start};
-
-/// A shard's checkpoint is reported at most this often: it is written with the next heartbeat
-/// of its lease, seconds apart, and what is reported last is what a hand-over starts from.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
+use crate::model::{Millis, ShardId};
 
 /// SQS: entries of one request.
 const QUEUE_ENTRIES_MAX: usize = 10;
@@ -35,9 +29,9 @@ pub struct Pipeline {
     pub(super) budget: Budget,
     pub(super) books: Books,
     /// Whose request it is.
-    flights: BTreeMap<FlightId, Place>,
+    pub(super) flights: BTreeMap<FlightId, Place>,
     /// Readers that wait for the budget, in the order they asked.
-    ready: VecDeque<Slot>,
+    pub(super) ready: VecDeque<Slot>,
     /// Shards whose checkpoint moved and was not reported.
     pub(super) dirty: BTreeSet<Slot>,
     /// Shards that end when everything read of them is done.
@@ -46,65 +40,9 @@ pub struct Pipeline {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(super) enum Place {
     Sink(SinkId),
     Letters,
-}
-
-/// One ownership of one shard.
-#[derive(Debug)]
-pub struct Shard {
-    /// The shard.
-    pub shard: ShardId,
-    /// The ownership.
-    pub epoch: LeaseCounter,
-    /// Records read.
-    pub records_read: u64,
-    /// Payload bytes read.
-    pub bytes_read: u64,
-    /// Readings decoded.
-    pub readings_read: u64,
-    /// Records passed by the checkpoint.
-    pub records_done: u64,
-    /// How far behind the tip the last read was, milliseconds.
-    pub behind_ms: u64,
-    /// The last record read.
-    pub last_read: Option<SequenceNumber>,
-    /// How far everything is done, if anything is.
-    pub checkpoint: Option<Checkpoint>,
-    /// Being handed back.
-    pub draining: bool,
-    /// Closed and read to its end.
-    pub ended: Option<Vec<ChildShard>>,
-    /// When the checkpoint last moved, or had something to move over again.
-    pub(super) moved_at: Millis,
-    /// When it was last reported.
-    said_at: Option<Millis>,
-    pub(super) progress: Progress,
-    /// Units not closed, by sink.
-    pub(super) open: Vec<u64>,
-}
-
-impl Shard {
-    /// Records read and not yet passed.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
-        self.progress.len()
-    }
-
-    /// How long the checkpoint has stood still though there is something to move over.
-    #[must_use]
-    pub fn checkpoint_age(&self, now: Millis) -> Duration {
-        if self.progress.is_empty() {
-            Duration::ZERO
-        } else {
-            now.since(self.moved_at)
-        }
-    }
-
-    fn say_at(&self) -> Option<Millis> {
-        self.said_at.map(|said| said + CHECKPOINT_EVERY)
-    }
 }
 
 impl Pipeline {
@@ -119,7 +57,10 @@ impl Pipeline {
             keyed: true,
         });
         let (items_max, bytes_max) = match options.queue_format {
-            Format::Packed => (usize::MAX, options.message_bytes_max - PACKED_ENVELOPE),
+            Format::Packed => (
+                usize::MAX,
+                options.message_bytes_max.saturating_sub(PACKED_ENVELOPE),
+            ),
             Format::Single => (QUEUE_ENTRIES_MAX, QUEUE_REQUEST_BYTES_MAX),
         };
         let queues = (0..options.queues).map(|_| {
@@ -236,116 +177,6 @@ impl Pipeline {
         (first..self.lanes.len()).map(SinkId)
     }
 
-    pub(super) fn slot(&self, shard: &ShardId, epoch: LeaseCounter) -> Option<Slot> {
-        let slot = *self.owned.get(shard)?;
-        (self.slots.get(&slot)?.epoch == epoch).then_some(slot)
-    }
-
-    fn granted(
-        &mut self,
-        now: Millis,
-        shard: ShardId,
-        epoch: LeaseCounter,
-        start: Start,
-        effects: &mut Vec<Effect>,
-    ) {
-        if let Some(old) = self.owned.get(&shard).copied() {
-            if self.slot(&shard, epoch).is_some() {
-                return;
-            }
-            self.abandon(old, effects);
-        }
-        let slot = Slot(self.next_id());
-        self.budget.add(slot);
-        self.owned.insert(shard.clone(), slot);
-        self.slots.insert(
-            slot,
-            Shard {
-                shard: shard.clone(),
-                epoch,
-                records_read: 0,
-                bytes_read: 0,
-                readings_read: 0,
-                records_done: 0,
-                behind_ms: 0,
-                last_read: None,
-                checkpoint: None,
-                draining: false,
-                ended: None,
-                moved_at: now,
-                said_at: None,
-                progress: Progress::default(),
-                open: vec![0; self.lanes.len()],
-            },
-        );
-        effects.push(Effect::StartReading {
-            slot,
-            shard,
-            epoch,
-            start,
-        });
-    }
-
-    fn drain(&mut self, shard: ShardId, epoch: LeaseCounter, effects: &mut Vec<Effect>) {
-        match self.slot(&shard, epoch) {
-            Some(slot) => self.close(slot, effects),
-            // It has ended, or was never here: nothing of it is in flight, which is the answer.
-            None => effects.push(Effect::Say(Say::Drained {
-                shard,
-                epoch,
-                checkpoint: None,
-            })),
-        }
-    }
-
-    fn close(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
-        if let Some(shard) = self.slots.get_mut(&slot) {
-            shard.draining = true;
-            self.hurry(slot);
-            effects.push(Effect::StopReading(slot));
-        }
-    }
-
-    pub(super) fn hurry(&mut self, slot: Slot) {
-        self.closing.insert(slot);
-        for lane in &mut self.lanes {
-            lane.hurry(slot);
-        }
-    }
-
-    /// Gives up everything of a slot that is not done.
-    fn abandon(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
-        let Some(shard) = self.slots.get(&slot) else {
-            return;
-        };
-        for (book, open) in self.books.sinks.iter_mut().zip(&shard.open) {
-            book.abandoned += open;
-            book.in_flight -= open;
-        }
-        self.books.records.abandoned += shard.progress.len();
-        self.books.records.in_flight -= shard.progress.len();
-        effects.push(Effect::StopReading(slot));
-        self.forget(slot, effects);
-    }
-
-    fn forget(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
-        let mut deserted = self.letters.abandon(slot);
-        for lane in &mut self.lanes {
-            deserted.extend(lane.abandon(slot));
-        }
-        for flight in deserted {
-            self.flights.remove(&flight);
-            effects.push(Effect::Cancel(flight));
-        }
-        self.budget.remove(slot);
-        self.ready.retain(|ready| *ready != slot);
-        self.dirty.remove(&slot);
-        self.closing.remove(&slot);
-        if let Some(shard) = self.slots.remove(&slot) {
-            self.owned.remove(&shard.shard);
-        }
-    }
-
     fn answered(
         &mut self,
         now: Millis,
@@ -444,56 +275,7 @@ impl Pipeline {
         });
     }
 
-    fn say_what_closed(&mut self, effects: &mut Vec<Effect>) {
-        let is_done = |slot: &Slot| {
-            let shard = self.slots.get(slot);
-            shard.is_none_or(|shard| shard.progress.is_empty())
-        };
-        let done: Vec<Slot> = self.closing.iter().copied().filter(is_done).collect();
-        for slot in done {
-            let unsaid = self.dirty.contains(&slot);
-            if let Some(shard) = self.slots.get(&slot) {
-                let (name, epoch) = (&shard.shard, shard.epoch);
-                if let Some(children) = &shard.ended {
-                    effects.push(Effect::Say(Say::Ended {
-                        shard: name.clone(),
-                        epoch,
-                        children: children.clone(),
-                    }));
-                }
-                if shard.draining {
-                    effects.push(Effect::Say(Say::Drained {
-                        shard: name.clone(),
-                        epoch,
-                        checkpoint: shard.checkpoint.clone().filter(|_| unsaid),
-                    }));
-                }
-            }
-            self.forget(slot, effects);
-        }
-    }
-
-    fn say_checkpoints(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        self.dirty.retain(|slot| {
-            let Some(shard) = self.slots.get_mut(slot) else {
-                return false;
-            };
-            if shard.say_at().is_some_and(|at| at > now) {
-                return true;
-            }
-            shard.said_at = Some(now);
-            if let Some(checkpoint) = &shard.checkpoint {
-                effects.push(Effect::Say(Say::Checkpoint {
-                    shard: shard.shard.clone(),
-                    epoch: shard.epoch,
-                    checkpoint: checkpoint.clone(),
-                }));
-            }
-            false
-        });
-    }
-
-    fn next_id(&mut self) -> u64 {
+    pub(super) fn next_id(&mut self) -> u64 {
         self.ids += 1;
         self.ids
     }

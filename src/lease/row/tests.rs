@@ -1,0 +1,112 @@
+use super::*;
+
+fn item(attributes: &[(&str, Value)]) -> Item {
+    let mut item = Item::from([
+        (name::KEY.to_owned(), Value::text("shardId-000000000000")),
+        (name::COUNTER.to_owned(), Value::number(12)),
+        (name::SWITCHES.to_owned(), Value::number(1)),
+        (name::CHECKPOINT.to_owned(), Value::text("TRIM_HORIZON")),
+        (name::CHECKPOINT_SUB.to_owned(), Value::number(0)),
+    ]);
+    for (name, value) in attributes {
+        item.insert((*name).to_owned(), value.clone());
+    }
+    item
+}
+
+fn row(attributes: &[(&str, Value)]) -> Row {
+    match read(&item(attributes)).unwrap() {
+        Entry::Lease(row) => row,
+        Entry::Other => panic!("a lease was expected"),
+    }
+}
+
+#[test]
+fn rows_of_kcl_3_5_that_are_no_leases_are_skipped() {
+    for kind in ["LEADER", "WORKER_METRIC_STATS", "STREAM"] {
+        assert_eq!(
+            read(&item(&[(name::ENTITY, Value::text(kind))])),
+            Ok(Entry::Other)
+        );
+    }
+    let lease = read(&item(&[(name::ENTITY, Value::text("LEASE"))])).unwrap();
+    assert!(matches!(lease, Entry::Lease(_)));
+    let bare = Item::from([(name::KEY.to_owned(), Value::text("Leader"))]);
+    assert_eq!(read(&bare), Ok(Entry::Other), "before 3.5 without a kind");
+}
+
+#[test]
+fn a_lease_that_lacks_something_says_what() {
+    let mut without = item(&[]);
+    without.remove(name::COUNTER);
+    let error = read(&without).unwrap_err();
+    assert!(error.to_string().contains("leaseCounter"), "{error}");
+    assert!(read(&item(&[(name::CHECKPOINT, Value::text("soon"))])).is_err());
+    assert!(read(&item(&[(name::OWNER, Value::number(1))])).is_err());
+}
+
+#[test]
+fn during_a_handover_the_old_owner_is_the_actual_one() {
+    let (a, b) = (WorkerId::from("a"), WorkerId::from("b"));
+    let to_b = [
+        (name::OWNER, Value::text("b")),
+        (name::CHECKPOINT_OWNER, Value::text("a")),
+        (name::RECEIVER, Value::text("b")),
+    ];
+    assert_eq!(row(&to_b).actual_owner(), Some(&a));
+    assert_eq!(row(&to_b).asked_of(&a), Some(&b));
+    assert_eq!(
+        row(&to_b[..2]).actual_owner(),
+        Some(&a),
+        "KCL 3 names no receiver"
+    );
+}
+
+#[test]
+fn a_checkpoint_owner_that_java_left_behind_is_stale() {
+    let taken_by_java = row(&[
+        (name::OWNER, Value::text("java")),
+        (name::CHECKPOINT_OWNER, Value::text("a")),
+        (name::RECEIVER, Value::text("b")),
+        (name::TW_OWNER, Value::text("b")),
+    ]);
+    assert_eq!(taken_by_java.handover(), None);
+    assert_eq!(taken_by_java.actual_owner(), Some(&WorkerId::from("java")));
+    assert!(!taken_by_java.owned_by_tidewire());
+}
+
+#[test]
+fn a_pinned_sentinel_starts_at_its_time() {
+    let latest = (name::CHECKPOINT, Value::text("LATEST"));
+    let pinned = row(&[latest.clone(), (name::START_MS, Value::number(1_700))]);
+    assert_eq!(pinned.start(), Some(Start::AtTimestamp(EpochMillis(1_700))));
+    assert_eq!(row(&[latest]).start(), Some(Start::TrimHorizon));
+    let numbered = row(&[
+        (name::CHECKPOINT, Value::text("77")),
+        (name::START_MS, Value::number(1)),
+    ]);
+    assert_eq!(numbered.start(), Some(Start::After("77".parse().unwrap())));
+    assert_eq!(
+        row(&[(name::CHECKPOINT, Value::text("SHARD_END"))]).start(),
+        None
+    );
+}
+
+#[test]
+fn a_leader_of_kcl_3_forbids_and_a_rolled_back_one_does_not() {
+    let version = |cv| Item::from([("cv".to_owned(), Value::text(cv))]);
+    for cv in ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_ROLLBACK"] {
+        assert!(why_not("Migration3.0", &version(cv)).is_some(), "{cv}");
+    }
+    for cv in [
+        "CLIENT_VERSION_2X",
+        "CLIENT_VERSION_INIT",
+        "CLIENT_VERSION_UPGRADE_FROM_2X",
+    ] {
+        assert!(why_not("Migration3.0", &version(cv)).is_none(), "{cv}");
+    }
+    assert!(why_not("Leader", &Item::new()).is_some());
+    let released = Item::from([("isReleased".to_owned(), Value::text("1"))]);
+    assert!(why_not("Leader", &released).is_none());
+    assert!(why_not("shardId-000000000000", &Item::new()).is_none());
+}

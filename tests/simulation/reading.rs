@@ -1,0 +1,131 @@
+//! The reading side of each worker: delivers, reports, drains.
+
+use tidewire::lease::Input;
+use tidewire::lease::talk::{Event, Say};
+use tidewire::model::{LeaseCounter, ShardId};
+
+use super::{Happening, Reader, Sim, What};
+use crate::faults::STORM_MS;
+use crate::stream::World as Stream;
+
+impl Sim {
+    /// What the keeper says reaches the reading side at once.
+    pub(super) fn told(&mut self, id: usize, event: Event) -> Result<(), String> {
+        match event {
+            Event::Granted {
+                shard,
+                epoch,
+                start,
+            } => {
+                let index = self.stream.index(&shard);
+                let pos = Stream::skipped(index, &start);
+                self.checks.granted(&self.stream, index, pos)?;
+                let process = self.processes.get_mut(&id).unwrap();
+                let reader = Reader {
+                    epoch,
+                    pos,
+                    draining: false,
+                };
+                process.readers.insert(shard.clone(), reader);
+                let at = self.now + self.dice.between(1, 100);
+                self.push(at, Happening::To(id, What::Read(shard, epoch)));
+            }
+            Event::Drain { shard, epoch, .. } => {
+                let longest = self.weather.slow_drain_ms;
+                let at = self.now + self.dice.between(1, longest);
+                if let Some(reader) = self.reader(id, &shard, epoch) {
+                    reader.draining = true;
+                }
+                self.push(at, Happening::To(id, What::Drained(shard, epoch)));
+            }
+            Event::Revoked { shard, epoch } => {
+                if self.reader(id, &shard, epoch).is_some() {
+                    self.processes.get_mut(&id).unwrap().readers.remove(&shard);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn reader(
+        &mut self,
+        id: usize,
+        shard: &ShardId,
+        epoch: LeaseCounter,
+    ) -> Option<&mut Reader> {
+        let reader = self.processes.get_mut(&id)?.readers.get_mut(shard)?;
+        (reader.epoch == epoch).then_some(reader)
+    }
+
+    pub(super) fn reader_turn(
+        &mut self,
+        id: usize,
+        shard: &ShardId,
+        epoch: LeaseCounter,
+    ) -> Result<(), String> {
+        let index = self.stream.index(shard);
+        // In the calm what the storm held up is read fast.
+        let most = if self.now < STORM_MS { 4 } else { 30 };
+        let some = self.dice.between(0, most);
+        let len = self.stream.shards[index].len;
+        let open = self.stream.shards[index].open;
+        let Some(reader) = self.reader(id, shard, epoch) else {
+            return Ok(());
+        };
+        if reader.draining {
+            return Ok(());
+        }
+        let before = reader.pos;
+        reader.pos = (reader.pos + some).min(len);
+        let pos = reader.pos;
+        self.checks.delivered(&mut self.stream, index, pos)?;
+        if !open && pos == len {
+            self.processes.get_mut(&id).unwrap().readers.remove(shard);
+            let named = self.schedule.children_named;
+            let say = Say::Ended {
+                shard: shard.clone(),
+                epoch,
+                children: if named {
+                    self.stream.children(index)
+                } else {
+                    Vec::new()
+                },
+            };
+            return self.step(id, Input::Said(say));
+        }
+        let at = self.now + self.dice.between(100, 900);
+        self.push(at, Happening::To(id, What::Read(shard.clone(), epoch)));
+        match Stream::checkpoint(index, pos) {
+            Some(checkpoint) if pos > before => {
+                let shard = shard.clone();
+                let say = Say::Checkpoint {
+                    shard,
+                    epoch,
+                    checkpoint,
+                };
+                self.step(id, Input::Said(say))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn drained(
+        &mut self,
+        id: usize,
+        shard: &ShardId,
+        epoch: LeaseCounter,
+    ) -> Result<(), String> {
+        let index = self.stream.index(shard);
+        let Some(reader) = self.reader(id, shard, epoch) else {
+            return Ok(());
+        };
+        let pos = reader.pos;
+        self.processes.get_mut(&id).unwrap().readers.remove(shard);
+        let say = Say::Drained {
+            shard: shard.clone(),
+            epoch,
+            checkpoint: Stream::checkpoint(index, pos),
+        };
+        self.step(id, Input::Said(say))
+    }
+}

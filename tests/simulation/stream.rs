@@ -1,0 +1,166 @@
+//! The stream of the simulation: shards that grow, split and merge, and how far each was done.
+
+use std::collections::BTreeMap;
+
+use tidewire::lease::Listed;
+use tidewire::model::{Checkpoint, ChildShard, EpochMillis, SequenceNumber, Shard, ShardId, Start};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Growing {
+    pub(crate) id: ShardId,
+    pub(crate) parents: Vec<usize>,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) open: bool,
+    /// Records put so far.
+    pub(crate) len: u64,
+    /// Records delivered, without a gap.
+    pub(crate) done: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct World {
+    pub(crate) shards: Vec<Growing>,
+    pub(crate) by_id: BTreeMap<ShardId, usize>,
+}
+
+/// Sequence numbers of different shards do not overlap.
+const SHARD_SPAN: u64 = 1_000_000;
+
+impl World {
+    pub(crate) fn new(shards: usize) -> Self {
+        let mut world = Self::default();
+        let width = u64::MAX / u64::try_from(shards).unwrap();
+        for index in 0..u64::try_from(shards).unwrap() {
+            world.add(Vec::new(), index * width, (index + 1) * width - 1);
+        }
+        world
+    }
+
+    fn add(&mut self, parents: Vec<usize>, first: u64, last: u64) {
+        let index = self.shards.len();
+        let id = ShardId::from(format!("shardId-{index:012}"));
+        self.by_id.insert(id.clone(), index);
+        self.shards.push(Growing {
+            id,
+            parents,
+            first,
+            last,
+            open: true,
+            len: 0,
+            done: 0,
+        });
+    }
+
+    fn open(&self) -> Vec<usize> {
+        let mut open: Vec<_> = (0..self.shards.len())
+            .filter(|index| self.shards[*index].open)
+            .collect();
+        open.sort_by_key(|index| self.shards[*index].first);
+        open
+    }
+
+    pub(crate) fn split(&mut self, choice: usize) {
+        let open = self.open();
+        let index = open[choice % open.len()];
+        let (first, last) = (self.shards[index].first, self.shards[index].last);
+        if last - first < 16 {
+            return;
+        }
+        let middle = first + (last - first) / 2;
+        self.shards[index].open = false;
+        self.add(vec![index], first, middle);
+        self.add(vec![index], middle + 1, last);
+    }
+
+    pub(crate) fn merge(&mut self, choice: usize) {
+        let open = self.open();
+        if open.len() < 2 {
+            return;
+        }
+        let left = choice % (open.len() - 1);
+        let (a, b) = (open[left], open[left + 1]);
+        self.shards[a].open = false;
+        self.shards[b].open = false;
+        self.add(vec![a, b], self.shards[a].first, self.shards[b].last);
+    }
+
+    pub(crate) fn produce(&mut self) {
+        for shard in self.shards.iter_mut().filter(|shard| shard.open) {
+            shard.len += 1;
+        }
+    }
+
+    pub(crate) fn index(&self, shard: &ShardId) -> usize {
+        self.by_id[shard]
+    }
+
+    pub(crate) fn finished(&self, index: usize) -> bool {
+        let shard = &self.shards[index];
+        !shard.open && shard.done == shard.len
+    }
+
+    fn seq(index: usize, record: u64) -> SequenceNumber {
+        let first = u64::try_from(index).unwrap() * SHARD_SPAN;
+        (first + record).to_string().parse().unwrap()
+    }
+
+    /// The checkpoint after `records` records; `None` before the first.
+    pub(crate) fn checkpoint(index: usize, records: u64) -> Option<Checkpoint> {
+        (records > 0).then(|| Checkpoint::At {
+            seq: Self::seq(index, records),
+            sub: 0,
+        })
+    }
+
+    /// How many records a start skips.
+    pub(crate) fn skipped(index: usize, start: &Start) -> u64 {
+        match start {
+            Start::TrimHorizon | Start::AtTimestamp(_) => 0,
+            Start::After(seq) => {
+                let number: u64 = seq.as_str().parse().unwrap();
+                number - u64::try_from(index).unwrap() * SHARD_SPAN
+            }
+        }
+    }
+
+    pub(crate) fn children(&self, parent: usize) -> Vec<ChildShard> {
+        let born = self
+            .shards
+            .iter()
+            .filter(|shard| shard.parents.contains(&parent));
+        born.map(|shard| ChildShard {
+            id: shard.id.clone(),
+            parents: shard
+                .parents
+                .iter()
+                .map(|index| self.shards[*index].id.clone())
+                .collect(),
+            starting_hash_key: shard.first.to_string(),
+            ending_hash_key: shard.last.to_string(),
+        })
+        .collect()
+    }
+
+    pub(crate) fn listed(&self, at: u64) -> Listed {
+        let shards = self.shards.iter().enumerate().map(|(index, shard)| Shard {
+            id: shard.id.clone(),
+            parent: shard
+                .parents
+                .first()
+                .map(|index| self.shards[*index].id.clone()),
+            adjacent_parent: shard
+                .parents
+                .get(1)
+                .map(|index| self.shards[*index].id.clone()),
+            starting_hash_key: shard.first.to_string(),
+            ending_hash_key: shard.last.to_string(),
+            starting_seq: Self::seq(index, 1),
+            ending_seq: (!shard.open).then(|| Self::seq(index, shard.len)),
+        });
+        Listed {
+            shards: shards.collect(),
+            server_time: EpochMillis(i64::try_from(at).unwrap()),
+        }
+    }
+}
