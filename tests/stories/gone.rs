@@ -76,12 +76,10 @@ async fn ids(stand: &Stand, table: &str) -> BTreeSet<String> {
 
 /// Tells the broadcaster of a queue, as the gateway does, to look at rows.
 async fn announce<'a>(stand: &Stand, queue: &str, rows: impl IntoIterator<Item = &'a str>) {
+    let client = sqs(stand);
     for id in rows {
         let body = json!({ "v": 1, "control": "changed", "connection": id }).to_string();
-        let sent = sqs(stand)
-            .send_message()
-            .queue_url(queue)
-            .message_body(body);
+        let sent = client.send_message().queue_url(queue).message_body(body);
         sent.send().await.expect("the embedded SQS takes messages");
     }
 }
