@@ -56,16 +56,19 @@ fn ago(ms: i64) -> AttributeValue {
     AttributeValue::N((now_ms() - ms).to_string())
 }
 
-async fn write(stand: &Stand, table: &str, rows: impl IntoIterator<Item = Row>) {
-    let client = dynamodb(stand);
+async fn write(
+    client: &aws_sdk_dynamodb::Client,
+    table: &str,
+    rows: impl IntoIterator<Item = Row>,
+) {
     for row in rows {
         let put = client.put_item().table_name(table).set_item(Some(row));
         put.send().await.expect("the embedded DynamoDB takes rows");
     }
 }
 
-async fn ids(stand: &Stand, table: &str) -> BTreeSet<String> {
-    let rows = dynamodb(stand).scan().table_name(table).send().await;
+async fn ids(client: &aws_sdk_dynamodb::Client, table: &str) -> BTreeSet<String> {
+    let rows = client.scan().table_name(table).send().await;
     let rows = rows
         .expect("the table can be read")
         .items
@@ -115,18 +118,19 @@ async fn talk_until<F: Future<Output = bool>>(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_outlived_their_connections_go_and_the_others_are_served() {
     let stand = Stand::start(&["--shards", "1"]).await;
+    let client = dynamodb(&stand);
     let table = stand.text("connection_table");
     let mut viewer = stand.viewer(&["*"]).await;
-    let mine = ids(&stand, table).await;
+    let mine = ids(&client, table).await;
     assert_eq!(mine.len(), 1);
     let dead = [
         row("dead-1", ago(HOUR_MS)),
         row("dead-2", text("2024-05-01T12:34:56")),
     ];
-    write(&stand, table, dead).await;
+    write(&client, table, dead).await;
     announce(&stand, live_queue(&stand), ["dead-1", "dead-2"]).await;
     talk_until(&stand, "the dead rows are gone", || async {
-        ids(&stand, table).await == mine
+        ids(&client, table).await == mine
     })
     .await;
     let status = broadcaster(&stand).await;
@@ -141,18 +145,19 @@ async fn rows_that_outlived_their_connections_go_and_the_others_are_served() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_young_row_survives_its_first_410() {
     let stand = Stand::start(&["--shards", "1"]).await;
+    let client = dynamodb(&stand);
     let table = stand.text("connection_table");
-    write(&stand, table, [row("young", ago(0))]).await;
+    write(&client, table, [row("young", ago(0))]).await;
     announce(&stand, live_queue(&stand), ["young"]).await;
     talk_until(&stand, "a 410", || async {
         broadcaster(&stand).await["gone"].as_u64() >= Some(1)
     })
     .await;
     assert_eq!(broadcaster(&stand).await["forgotten"], 0);
-    assert!(ids(&stand, table).await.contains("young"));
+    assert!(ids(&client, table).await.contains("young"));
     // Ten seconds old it is believed to be dead.
     talk_until(&stand, "the row is gone", || async {
-        ids(&stand, table).await.is_empty()
+        ids(&client, table).await.is_empty()
     })
     .await;
     let status = broadcaster(&stand).await;
@@ -163,10 +168,11 @@ async fn a_young_row_survives_its_first_410() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_to_which_everybody_is_gone_empties_no_table() {
     let stand = Stand::start(&["--shards", "1"]).await;
+    let client = dynamodb(&stand);
     let table = stand.text("connection_table");
     let dead: Vec<String> = (0..60).map(|n| format!("dead-{n:02}")).collect();
     let rows = dead.iter().map(|id| row(id, ago(HOUR_MS)));
-    write(&stand, table, rows).await;
+    write(&client, table, rows).await;
     announce(&stand, live_queue(&stand), dead.iter().map(String::as_str)).await;
     talk_until(&stand, "the breaker opens", || async {
         broadcaster(&stand).await["breaker"] == "gone"
@@ -177,7 +183,7 @@ async fn an_endpoint_to_which_everybody_is_gone_empties_no_table() {
         stand.calls("management", "PostToConnection").await >= posts + 3
     })
     .await;
-    let left = ids(&stand, table).await.len();
+    let left = ids(&client, table).await.len();
     assert!(left >= 60 - DELETED_MAX, "{left} rows of 60 are left");
     assert!(broadcaster(&stand).await["forgotten"].as_u64() <= Some(DELETED_MAX as u64));
 
@@ -186,7 +192,7 @@ async fn an_endpoint_to_which_everybody_is_gone_empties_no_table() {
     stand.put([reading("last", now_ms(), 1.0)]).await;
     viewer.readings_until(|r| r["device_id"] == "last").await;
     talk_until(&stand, "all dead rows are gone", || async {
-        ids(&stand, table).await.len() == 1
+        ids(&client, table).await.len() == 1
     })
     .await;
     stand.end().await;
@@ -195,7 +201,8 @@ async fn an_endpoint_to_which_everybody_is_gone_empties_no_table() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_forbids_deletes_nothing_and_is_told() {
     let stand = Stand::start(&["--shards", "1", "--workers", "0"]).await;
-    let queue = sqs(&stand).create_queue().queue_name("other").send().await;
+    let (client, queues) = (dynamodb(&stand), sqs(&stand));
+    let queue = queues.create_queue().queue_name("other").send().await;
     let queue = queue.expect("a queue").queue_url.expect("its URL");
     let wrong = stand.text("management").replace("/local", "/no-such-stage");
     let env = [
@@ -208,7 +215,7 @@ async fn an_endpoint_that_forbids_deletes_nothing_and_is_told() {
     other.state().await;
     let rows: Vec<String> = (0..30).map(|n| format!("viewer-{n:02}")).collect();
     write(
-        &stand,
+        &client,
         "others",
         rows.iter().map(|id| row(id, ago(HOUR_MS))),
     )
@@ -216,16 +223,13 @@ async fn an_endpoint_that_forbids_deletes_nothing_and_is_told() {
     announce(&stand, &queue, rows.iter().map(String::as_str)).await;
     eventually("the breaker opens", || async {
         let body = json!({ "device_id": "d", "ts": now_ms(), "value": now_ms() }).to_string();
-        let sent = sqs(&stand)
-            .send_message()
-            .queue_url(&queue)
-            .message_body(body);
+        let sent = queues.send_message().queue_url(&queue).message_body(body);
         sent.send().await.expect("the embedded SQS takes messages");
         let state = other.state().await;
         (state["broadcaster"]["breaker"] == "forbidden").then_some(())
     })
     .await;
-    assert_eq!(ids(&stand, "others").await.len(), 30);
+    assert_eq!(ids(&client, "others").await.len(), 30);
     let state = other.state().await;
     assert_eq!(state["broadcaster"]["forgotten"], 0, "{state}");
     let told = other.log.complaints(&[]).join("\n");

@@ -114,6 +114,7 @@ impl Process {
 pub(crate) struct Stand {
     pub(crate) process: Process,
     pub(crate) card: Value,
+    kinesis: aws_sdk_kinesis::Client,
 }
 
 impl Stand {
@@ -140,8 +141,12 @@ impl Stand {
             matches!(read, Ok(Ok(n)) if n > 0),
             "the stand says where it is; its log:\n{log}"
         );
-        let card = serde_json::from_str(&line).expect("the card is JSON");
-        Self { process, card }
+        let card: Value = serde_json::from_str(&line).expect("the card is JSON");
+        Self {
+            process,
+            kinesis: kinesis(&card),
+            card,
+        }
     }
 
     pub(crate) fn text(&self, key: &str) -> &str {
@@ -158,13 +163,7 @@ impl Stand {
     }
 
     pub(crate) fn kinesis(&self) -> aws_sdk_kinesis::Client {
-        let config = aws_sdk_kinesis::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "test"))
-            .endpoint_url(self.text("kinesis"))
-            .build();
-        aws_sdk_kinesis::Client::from_conf(config)
+        self.kinesis.clone()
     }
 
     /// Puts payloads on the stream, each under its own partition key, until all are taken.
@@ -282,6 +281,16 @@ impl Stand {
             self.process.log.lines().join("\n")
         );
     }
+}
+
+fn kinesis(card: &Value) -> aws_sdk_kinesis::Client {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "test"))
+        .endpoint_url(card["kinesis"].as_str().expect("the card has kinesis"))
+        .build();
+    aws_sdk_kinesis::Client::from_conf(config)
 }
 
 async fn state_of(origin: &str) -> Value {
