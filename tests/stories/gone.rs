@@ -103,16 +103,17 @@ async fn talk_until<F: Future<Output = bool>>(
     mut done: impl FnMut() -> F,
 ) {
     let mut value = 0.0;
-    eventually(what, || {
+    let said = eventually(what, || {
         value += 1.0;
         let said = stand.put([reading("device", now_ms(), value)]);
         let done = done();
-        async move {
+        // Boxed: the SDK's futures are large.
+        Box::pin(async move {
             said.await;
             done.await.then_some(())
-        }
-    })
-    .await;
+        })
+    });
+    Box::pin(said).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -217,15 +217,10 @@ async fn what_waits_for_a_sink_stays_within_the_budget() {
     stand.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_timestream_refuses_costs_one_letter_each_and_no_neighbour() {
-    let stand = Stand::start(&["--shards", "1"]).await;
-    let ts = now_ms();
+/// Readings that Timestream does not take, the last of them because there is nothing in it. At `ts`
+/// the device has said something already.
+fn poison(ts: i64) -> [(String, String); 6] {
     let device = |body: Value| ("d".to_owned(), body.to_string());
-    // Sent alone first: what comes later meets it in the table, not in the same request.
-    stand.put([reading("d", ts, 1.0)]).await;
-    rows(&stand, 1).await;
-    let mut records = readings(3, 60, ts + 1_000);
     let wide: serde_json::Map<String, Value> = (0..24)
         .map(|n| (format!("{}{n:02}", "w".repeat(100)), json!(n)))
         .chain([
@@ -233,7 +228,7 @@ async fn what_timestream_refuses_costs_one_letter_each_and_no_neighbour() {
             ("ts".to_owned(), json!(ts + 1)),
         ])
         .collect();
-    let poison = [
+    [
         // Another value for a key that is taken: a 419.
         device(json!({ "device_id": "d", "ts": ts, "value": 2 })),
         // A name that is too long, a text that is too long: never sent.
@@ -246,9 +241,22 @@ async fn what_timestream_refuses_costs_one_letter_each_and_no_neighbour() {
         device(Value::Object(wide)),
         // No measures at all is no mistake of anybody's: a rule skips it, counted.
         device(json!({ "device_id": "d", "ts": ts + 4 })),
-    ];
-    let good = device(json!({ "device_id": "d", "ts": ts, "other": 3 }));
-    for (index, record) in poison.into_iter().enumerate() {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_timestream_refuses_costs_one_letter_each_and_no_neighbour() {
+    let stand = Stand::start(&["--shards", "1"]).await;
+    let ts = now_ms();
+    // Sent alone first: what comes later meets it in the table, not in the same request.
+    stand.put([reading("d", ts, 1.0)]).await;
+    rows(&stand, 1).await;
+    let mut records = readings(3, 60, ts + 1_000);
+    let good = (
+        "d".to_owned(),
+        json!({ "device_id": "d", "ts": ts, "other": 3 }).to_string(),
+    );
+    for (index, record) in poison(ts).into_iter().enumerate() {
         records.insert(index * 10 + 5, record);
     }
     records.push(good);

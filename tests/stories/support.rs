@@ -23,6 +23,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Process {
     child: Child,
     pub(crate) log: Log,
+    reader: tokio::task::JoinHandle<()>,
 }
 
 /// What a program wrote to standard error so far.
@@ -31,7 +32,7 @@ pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().expect("no test panics with it").clone()
     }
 
     /// Lines of level WARN and ERROR, but for those that hold one of `expected`.
@@ -61,13 +62,13 @@ impl Process {
         let stderr = child.stderr.take().expect("standard error is piped");
         let lines = log.clone();
         #[expect(clippy::disallowed_methods, reason = "a test's own reader")]
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             let mut reader = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = reader.next_line().await {
-                lines.0.lock().unwrap().push(line);
+                lines.0.lock().expect("no test panics with it").push(line);
             }
         });
-        Self { child, log }
+        Self { child, log, reader }
     }
 
     pub(crate) fn kill_9(&mut self) {
@@ -103,6 +104,9 @@ impl Process {
 
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        // What it said last is in the log only once all of it was read.
+        let read = tokio::time::timeout(DEADLINE, &mut self.reader).await;
+        assert!(read.is_ok(), "its standard error ends with it");
         status
             .expect("the process ends in time")
             .expect("its status can be read")
