@@ -129,7 +129,7 @@ mod tests {
             for name in ["1", "2", "3", "4"] {
                 let directory = &directory;
                 scope.spawn(move || {
-                    for _ in 0..50 {
+                    for _ in 0..1_000 {
                         drop(ConfigFile::write(directory, name, "a = 1").unwrap());
                     }
                 });
