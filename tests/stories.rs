@@ -6,14 +6,26 @@
 mod fleet;
 #[path = "stories/http.rs"]
 mod http;
+#[path = "stories/run.rs"]
+mod run;
 #[path = "stories/support.rs"]
 mod support;
 #[path = "stories/viewer.rs"]
 mod viewer;
 
+#[path = "stories/command_line.rs"]
+mod command_line;
+#[path = "stories/feeding.rs"]
+mod feeding;
 #[path = "stories/flow.rs"]
 mod flow;
+#[path = "stories/gone.rs"]
+mod gone;
 #[path = "stories/resharding.rs"]
 mod resharding;
+#[path = "stories/sinks.rs"]
+mod sinks;
+#[path = "stories/viewers.rs"]
+mod viewers;
 #[path = "stories/workers.rs"]
 mod workers;

@@ -130,6 +130,12 @@ pub fn is_busy(failed: &CallFailed) -> bool {
     failed.fault.is_worth_again() && !is_unanswered(failed)
 }
 
+/// Whether the answer was that the caller, who is known, may not ask this.
+#[must_use]
+pub fn is_denied(failed: &CallFailed) -> bool {
+    code(failed).is_some_and(|code| DENIED.contains(&code))
+}
+
 /// One sentence with the remedy.
 #[must_use]
 pub fn explain(failed: &CallFailed, target: &Target<'_>) -> String {
@@ -216,5 +222,13 @@ mod tests {
         let denied = explained("AccessDeniedException: no", None);
         assert!(denied.contains("DescribeStreamSummary"), "{denied}");
         assert!(denied.contains("doctor"), "{denied}");
+
+        let failed = |message: &str| CallFailed {
+            operation: "GetQueueAttributes",
+            fault: Fault::Fatal,
+            message: message.to_owned(),
+        };
+        assert!(is_denied(&failed("AccessDenied: no")));
+        assert!(!is_denied(&failed("InvalidClientTokenId: who?")));
     }
 }

@@ -87,7 +87,7 @@ impl Queue {
                         .ok()
                 })
                 .unwrap_or(BYTES_MAX)),
-            Err(denied) if denied.fault == Fault::Fatal && !super::explain::is_missing(&denied) => {
+            Err(denied) if super::explain::is_denied(&denied) => {
                 tracing::debug!(error = %denied, "the queue's message limit is not known");
                 Ok(BYTES_MAX)
             }

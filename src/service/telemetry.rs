@@ -10,9 +10,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::settings::{Log, LogFormat};
 
-/// Crates whose chatter below `warn` says nothing about our work. Directives that an operator
-/// gives for one of them win.
-const QUIET: &str = "aws_config=warn,aws_credential_types=warn,aws_runtime=warn,\
+/// Crates whose chatter below `warn` says nothing about our work; directives that an operator gives
+/// for one of them win. `aws_config` looks for regions and keys in places that need not have them
+/// and warns with whole answers of each: what is missing in the end, we say in a sentence.
+const QUIET: &str = "aws_config=error,aws_credential_types=warn,aws_runtime=warn,\
     aws_sdk_apigatewaymanagement=warn,aws_sdk_dynamodb=warn,aws_sdk_kinesis=warn,aws_sdk_sqs=warn,\
     aws_sdk_timestreamwrite=warn,aws_sigv4=warn,aws_smithy_http_client=warn,\
     aws_smithy_runtime=warn,aws_smithy_runtime_api=warn,dynoxide=warn,ferrokinesis=warn,h2=warn,hyper=warn,hyper_util=warn,\

@@ -104,6 +104,7 @@ async fn the_command_feeds_a_file_and_names_a_stream_that_is_missing() {
         input: path,
         stream: None,
         rate: Some(1000.0),
+        fast: false,
         key_field: "id".to_owned(),
     };
     let endpoints = Endpoints {

@@ -23,6 +23,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Process {
     child: Child,
     pub(crate) log: Log,
+    reader: tokio::task::JoinHandle<()>,
 }
 
 /// What a program wrote to standard error so far.
@@ -31,7 +32,7 @@ pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().expect("no test panics with it").clone()
     }
 
     /// Lines of level WARN and ERROR, but for those that hold one of `expected`.
@@ -46,11 +47,11 @@ impl Log {
 }
 
 impl Process {
-    fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidewire"))
             .args(args)
-            .envs(env.iter().copied())
             .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -61,13 +62,13 @@ impl Process {
         let stderr = child.stderr.take().expect("standard error is piped");
         let lines = log.clone();
         #[expect(clippy::disallowed_methods, reason = "a test's own reader")]
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             let mut reader = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = reader.next_line().await {
-                lines.0.lock().unwrap().push(line);
+                lines.0.lock().expect("no test panics with it").push(line);
             }
         });
-        Self { child, log }
+        Self { child, log, reader }
     }
 
     pub(crate) fn kill_9(&mut self) {
@@ -77,15 +78,35 @@ impl Process {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal, named as `kill` names it.
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().expect("the process is running").to_string();
         let status = std::process::Command::new("kill")
-            .args(["-TERM", &pid])
+            .args([name, &pid])
             .status();
         assert!(status.expect("there is a kill command").success());
     }
 
+    /// What the process says it believes, from its own HTTP server.
+    pub(crate) async fn state(&self) -> Value {
+        let address = eventually("the address of the HTTP server", || async {
+            let lines = self.log.lines();
+            let said = |line: &&String| line.contains("health and state are served");
+            let line: Value = serde_json::from_str(lines.iter().find(said)?).ok()?;
+            line["address"].as_str().map(str::to_owned)
+        })
+        .await;
+        state_of(&format!("http://{address}")).await
+    }
+
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        // What it said last is in the log only once all of it was read.
+        let read = tokio::time::timeout(DEADLINE, &mut self.reader).await;
+        assert!(read.is_ok(), "its standard error ends with it");
         status
             .expect("the process ends in time")
             .expect("its status can be read")
@@ -107,14 +128,20 @@ impl Drop for Process {
 pub(crate) struct Stand {
     pub(crate) process: Process,
     pub(crate) card: Value,
+    kinesis: aws_sdk_kinesis::Client,
 }
 
 impl Stand {
     /// Starts `tidewire local` without devices of its own.
     pub(crate) async fn start(args: &[&str]) -> Self {
+        Self::start_with(args, &[]).await
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) async fn start_with(args: &[&str], env: &[(&str, &str)]) -> Self {
         let fixed = ["local", "--json", "--port-base", "0", "--devices", "0"];
         let all: Vec<&str> = fixed.iter().chain(args).copied().collect();
-        let mut process = Process::spawn(&all, &[]);
+        let mut process = Process::spawn(&all, env);
         let stdout = process
             .child
             .stdout
@@ -128,8 +155,12 @@ impl Stand {
             matches!(read, Ok(Ok(n)) if n > 0),
             "the stand says where it is; its log:\n{log}"
         );
-        let card = serde_json::from_str(&line).expect("the card is JSON");
-        Self { process, card }
+        let card: Value = serde_json::from_str(&line).expect("the card is JSON");
+        Self {
+            process,
+            kinesis: kinesis(&card),
+            card,
+        }
     }
 
     pub(crate) fn text(&self, key: &str) -> &str {
@@ -146,13 +177,7 @@ impl Stand {
     }
 
     pub(crate) fn kinesis(&self) -> aws_sdk_kinesis::Client {
-        let config = aws_sdk_kinesis::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "test"))
-            .endpoint_url(self.text("kinesis"))
-            .build();
-        aws_sdk_kinesis::Client::from_conf(config)
+        self.kinesis.clone()
     }
 
     /// Puts payloads on the stream, each under its own partition key, until all are taken.
@@ -257,6 +282,12 @@ impl Stand {
         serde_json::from_str(&body).expect("the state is JSON")
     }
 
+    /// What the stand's services believe, from its `/state`.
+    pub(crate) async fn beliefs(&self) -> Value {
+        let metrics = self.card["metrics"][0].as_str();
+        state_of(&origin(metrics.expect("the card has metrics"))).await
+    }
+
     pub(crate) async fn viewer(&self, devices: &[&str]) -> Viewer {
         Viewer::connect(self.text("websocket"), self.text("token"), devices).await
     }
@@ -272,6 +303,22 @@ impl Stand {
             self.process.log.lines().join("\n")
         );
     }
+}
+
+fn kinesis(card: &Value) -> aws_sdk_kinesis::Client {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "test"))
+        .endpoint_url(card["kinesis"].as_str().expect("the card has kinesis"))
+        .build();
+    aws_sdk_kinesis::Client::from_conf(config)
+}
+
+async fn state_of(origin: &str) -> Value {
+    let (status, body) = http("GET", origin, "/state", "").await;
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).expect("the state is JSON")
 }
 
 /// `http://host:port` of a URL.

@@ -10,18 +10,31 @@ use crate::support::DEADLINE;
 
 /// One viewer's WebSocket.
 pub(crate) struct Viewer {
-    socket: tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>,
+    socket: tokio_tungstenite::WebSocketStream<TcpStream>,
 }
 
 impl Viewer {
     pub(crate) async fn connect(url: &str, token: &str, devices: &[&str]) -> Self {
+        let host = url.trim_start_matches("ws://").split('/').next();
+        let stream = TcpStream::connect(host.expect("a host")).await;
+        let stream = stream.expect("the gateway listens");
+        Self::connect_through(stream, url, token, devices).await
+    }
+
+    /// The same through a socket of one's own.
+    pub(crate) async fn connect_through(
+        stream: TcpStream,
+        url: &str,
+        token: &str,
+        devices: &[&str],
+    ) -> Self {
         let mut request = url.into_client_request().expect("the URL is a URL");
         let offered = format!("tidewire.v1, bearer.{token}");
         request.headers_mut().insert(
             "sec-websocket-protocol",
             offered.parse().expect("a token is header text"),
         );
-        let (socket, answer) = tokio_tungstenite::connect_async(request)
+        let (socket, answer) = tokio_tungstenite::client_async(request, stream)
             .await
             .expect("the gateway lets us in");
         assert_eq!(answer.headers()["sec-websocket-protocol"], "tidewire.v1");
@@ -33,8 +46,17 @@ impl Viewer {
     }
 
     pub(crate) async fn say(&mut self, message: &Value) {
-        let text = Message::text(message.to_string());
-        self.socket.send(text).await.expect("the socket is open");
+        self.send(Message::text(message.to_string())).await;
+    }
+
+    pub(crate) async fn send(&mut self, message: Message) {
+        self.socket.send(message).await.expect("the socket is open");
+    }
+
+    /// Whatever comes next, within the deadline; none at the end.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        let next = tokio::time::timeout(DEADLINE, self.socket.next()).await;
+        next.expect("something comes in time")?.ok()
     }
 
     /// The next frame, within the deadline.

@@ -44,7 +44,7 @@ impl Bench {
     fn new() -> Self {
         let new = NewLease {
             shard: shard(0),
-            parents: std::collections::BTreeSet::new(),
+            parents: BTreeSet::new(),
             hash_range: None,
             checkpoint: Checkpoint::TrimHorizon,
             start_ms: None,

@@ -146,6 +146,29 @@ fn one_accepted_post_closes_the_breaker_and_the_gone_are_believed_again() {
 }
 
 #[test]
+fn who_has_just_come_does_not_wait_behind_the_dead() {
+    let mut stand = Stand::new(Options {
+        posts_max: 20,
+        ..Options::default()
+    });
+    let mut rows = crowd(200, MINUTES_10);
+    stand.rows(&rows);
+    stand.readings(&[reading("a", 1, 1)]);
+    stand.answer_all(&Posted::Gone);
+    assert_eq!(stand.core.breaker(), Some(Why::Gone));
+    rows.push(row("new", MINUTES_10 / 2, Wanted::All));
+    stand.rows(&rows);
+    stand.wait(Duration::from_secs(1));
+    assert!(
+        stand.is_posting_to("new"),
+        "it is asked next: {:?}",
+        stand.posts.keys()
+    );
+    stand.accept("new");
+    assert_eq!(stand.core.breaker(), None);
+}
+
+#[test]
 fn a_row_older_than_any_connection_is_deleted_even_while_the_breaker_is_open() {
     let mut stand = Stand::new(Options::default());
     let old = 2 * 3_600_000 + 290_000;
