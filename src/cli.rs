@@ -27,7 +27,7 @@ use failure::Failure;
 #[command(name = "tidewire", version, max_term_width = 100)]
 pub struct Cli {
     /// The settings, a TOML file (docs/configuration.md); each key is also a variable
-    /// TIDEWIRE_SECTION__KEY, which wins
+    /// `TIDEWIRE_SECTION__KEY`, which wins
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]

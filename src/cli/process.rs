@@ -47,7 +47,14 @@ pub fn worker(settings: &Settings) -> Result<(), Failure> {
             state: Arc::new(move || worker.state()),
             gauges: Arc::new(|| {}),
         };
-        serve(listener, process.metrics.clone(), probes, shutdown, work).await
+        Box::pin(serve(
+            listener,
+            process.metrics.clone(),
+            probes,
+            shutdown,
+            work,
+        ))
+        .await
     })
 }
 
@@ -73,7 +80,14 @@ pub fn broadcaster(settings: &Settings) -> Result<(), Failure> {
             state: Arc::new(move || live.state()),
             gauges: Arc::new(|| {}),
         };
-        serve(listener, process.metrics.clone(), probes, shutdown, work).await
+        Box::pin(serve(
+            listener,
+            process.metrics.clone(),
+            probes,
+            shutdown,
+            work,
+        ))
+        .await
     })
 }
 

@@ -219,8 +219,8 @@ impl<L: Clone> Feeding<L> {
         'keys: while items.len() < records_max {
             let Some(key) = self.ready.front() else { break };
             let run = self.keys.get(key).map(|queue| queue.items.iter());
-            let mut sent = 0;
-            for item in run.into_iter().flatten().take(self.limits.run_max) {
+            let run = run.into_iter().flatten().take(self.limits.run_max);
+            for (sent, item) in run.enumerate() {
                 let full = items.len() >= records_max
                     || !items.is_empty() && bytes + item.bytes > self.limits.batch_bytes_max;
                 if full && sent == 0 {
@@ -230,7 +230,6 @@ impl<L: Clone> Feeding<L> {
                     break;
                 }
                 bytes += item.bytes;
-                sent += 1;
                 items.push(item.clone());
             }
             self.ready.pop_front();

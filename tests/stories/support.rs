@@ -1,6 +1,5 @@
 //! A stand and workers as child processes, and the means to look at what they did.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -88,18 +87,6 @@ impl Process {
             .args([name, &pid])
             .status();
         assert!(status.expect("there is a kill command").success());
-    }
-
-    /// What the process says it believes, from its own HTTP server.
-    pub(crate) async fn state(&self) -> Value {
-        let address = eventually("the address of the HTTP server", || async {
-            let lines = self.log.lines();
-            let said = |line: &&String| line.contains("health and state are served");
-            let line: Value = serde_json::from_str(lines.iter().find(said)?).ok()?;
-            line["address"].as_str().map(str::to_owned)
-        })
-        .await;
-        state_of(&format!("http://{address}")).await
     }
 
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
@@ -363,15 +350,4 @@ pub(crate) fn readings(devices: usize, count: usize, first_ts: i64) -> Vec<(Stri
 
 pub(crate) fn now_ms() -> i64 {
     tidewire::service::clock::wall().0
-}
-
-/// The distinct values of a column of the table.
-pub(crate) async fn distinct(stand: &Stand, column: &str) -> BTreeSet<String> {
-    let table = stand.text("table");
-    let rows = stand
-        .sql(&format!("select distinct {column} as x from {table}"))
-        .await;
-    rows.iter()
-        .map(|row| row["x"].as_str().unwrap_or_default().to_owned())
-        .collect()
 }
