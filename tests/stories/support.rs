@@ -89,6 +89,18 @@ impl Process {
         assert!(status.expect("there is a kill command").success());
     }
 
+    /// What the process says it believes, from its own HTTP server.
+    pub(crate) async fn state(&self) -> Value {
+        let address = eventually("the address of the HTTP server", || async {
+            let lines = self.log.lines();
+            let said = |line: &&String| line.contains("health and state are served");
+            let line: Value = serde_json::from_str(lines.iter().find(said)?).ok()?;
+            line["address"].as_str().map(str::to_owned)
+        })
+        .await;
+        state_of(&format!("http://{address}")).await
+    }
+
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
         // What it said last is in the log only once all of it was read.
@@ -260,13 +272,6 @@ impl Stand {
         assert_eq!(status, 200, "{body}");
         let calls: Value = serde_json::from_str(&body).expect("calls are JSON");
         calls[operation].as_u64().unwrap_or(0)
-    }
-
-    /// The stand's state, as the page sees it.
-    pub(crate) async fn state(&self) -> Value {
-        let (status, body) = http("GET", self.text("page"), "/api/state", "").await;
-        assert_eq!(status, 200, "{body}");
-        serde_json::from_str(&body).expect("the state is JSON")
     }
 
     /// What the stand's services believe, from its `/state`.
