@@ -1,4 +1,4 @@
-//! Kinesis behind the doors [`Stream`] and [`Put`].
+//! Kinesis behind the doors [`Stream`] and [`Put`](crate::door::put::Put).
 
 use std::sync::{Arc, Mutex, PoisonError};
 

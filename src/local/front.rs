@@ -1,7 +1,7 @@
 //! What the embedded servers share: fault switches before every request, counted calls, errors in
 //! the shape of AWS's JSON protocols, and a serve loop that ends.
 //!
-//! A server builds its router, then hands it to [`Front::serve`]. Every request of the router passes
+//! A server builds its router, then hands it to [`serve`]. Every request of the router passes
 //! the switches first; beside it stand `GET`, `PUT` and `DELETE /_local/faults` and
 //! `GET /_local/calls`.
 

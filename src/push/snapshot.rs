@@ -59,7 +59,7 @@ impl Snapshot {
         snapshot
     }
 
-    /// Fills a frame, the first with what is known by then; the number as in [`Window::fill`].
+    /// Fills a frame, the first with what is known by then; the number as in [`Window::fill`](super::window::Window::fill).
     #[must_use]
     pub fn fill<'a>(&mut self, stock: &'a Stock, sight: &Sight, frame: &mut Filling<'a>) -> u64 {
         if !self.begun {

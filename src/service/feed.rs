@@ -2,7 +2,7 @@
 //!
 //! Lines are read as far as there is room, so memory stays bounded whatever the input's length,
 //! and standard input may go on for ever. What goes when is decided by
-//! [`Feeding`](crate::pipeline::feeding::Feeding).
+//! [`Feeding`].
 
 use std::future::Future;
 use std::io;
