@@ -6,8 +6,6 @@ use crate::door::fault::{CallFailed, Fault};
 use crate::door::queue::QueueSender;
 use crate::model::{DeadLetter, Sent};
 
-/// Bytes of a reason kept where a letter without its payload still does not fit.
-const REASON_BYTES_MAX: usize = 16 * 1024;
 const OPERATION: &str = "SendMessageBatch";
 
 /// A dead-letter queue.
@@ -29,18 +27,15 @@ impl<Q: QueueSender> SqsDeadLetters<Q> {
     }
 
     /// Files letters of one batch. A letter that the queue refuses goes once more without its
-    /// payload (an old queue's smaller limit); refused then, too, it ends the call.
+    /// payload (an old queue's smaller limit); refused then, too, it ends the call. A request that
+    /// is rejected as a whole is the caller's to divide: only the letter to blame is to lose its
+    /// payload.
     async fn file_batch(
         &self,
         letters: &[&DeadLetter],
         bodies: &[String],
     ) -> Result<(), CallFailed> {
-        let outcomes = match self.queue.send(bodies).await {
-            Err(failed) if failed.fault == Fault::Rejected => {
-                vec![Sent::Refused(failed.message); bodies.len()]
-            }
-            sent => sent?,
-        };
+        let outcomes = self.queue.send(bodies).await?;
         let mut again = None;
         for (letter, outcome) in letters.iter().zip(outcomes) {
             match outcome {
@@ -121,11 +116,6 @@ fn without_payload(letter: &DeadLetter) -> DeadLetter {
     if let Some(data) = bare.data_base64.take() {
         let padding = data.bytes().rev().take_while(|byte| *byte == b'=').count();
         bare.data_left_out_bytes = Some((data.len() / 4 * 3).saturating_sub(padding));
-    }
-    if bare.reason.len() > REASON_BYTES_MAX {
-        let end = bare.reason.floor_char_boundary(REASON_BYTES_MAX);
-        bare.reason.truncate(end);
-        bare.reason.push_str("...");
     }
     bare
 }

@@ -7,6 +7,8 @@ use crate::model::{EpochMillis, Stage};
 #[derive(Clone, Debug, Default)]
 struct Fake {
     bytes_max: usize,
+    /// A request with a body that holds this is rejected as a whole.
+    rejects: Option<&'static str>,
     busy: Arc<Mutex<usize>>,
     batches: Arc<Mutex<Vec<Vec<String>>>>,
 }
@@ -14,6 +16,15 @@ struct Fake {
 impl QueueSender for Fake {
     async fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, CallFailed> {
         assert!(bodies.len() <= 10 && bodies.iter().map(String::len).sum::<usize>() <= BYTES_MAX);
+        if let Some(word) = self.rejects
+            && bodies.iter().any(|body| body.contains(word))
+        {
+            return Err(CallFailed {
+                operation: OPERATION,
+                fault: Fault::Rejected,
+                message: "InvalidMessageContents: a character".to_owned(),
+            });
+        }
         let mut busy = self.busy.lock().unwrap();
         let mut taken = Vec::new();
         let outcomes = bodies.iter().map(|body| {
@@ -113,6 +124,19 @@ async fn an_old_queue_with_a_smaller_limit_gets_the_letter_without_its_payload()
     let filed: Vec<_> = taken(&fake).into_iter().flatten().collect();
     assert_eq!(filed.len(), 2);
     assert_eq!(filed[1].data_left_out_bytes, Some(300_000));
+}
+
+#[tokio::test]
+async fn a_request_rejected_as_a_whole_is_left_to_the_caller_and_no_payload_is_dropped() {
+    let fake = Fake {
+        rejects: Some("culprit"),
+        ..queue(BYTES_MAX)
+    };
+    let letters = SqsDeadLetters::new(fake.clone(), BYTES_MAX);
+    let batch = [letter(10, "a"), letter(10, "culprit"), letter(10, "b")];
+    let failed = letters.file(&batch).await.unwrap_err();
+    assert_eq!(failed.fault, Fault::Rejected);
+    assert_eq!(taken(&fake).len(), 0);
 }
 
 #[tokio::test]
