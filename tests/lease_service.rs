@@ -6,6 +6,9 @@
 #[expect(dead_code, reason = "only the door is needed here")]
 mod table;
 
+#[path = "lease_service/ends.rs"]
+mod ends;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +22,7 @@ use tidewire::model::{
     Checkpoint, EpochMillis, Fault, LeaseCounter, Shard, ShardId, Start, WorkerId,
 };
 use tidewire::service::clock::Clock;
+use tidewire::service::http::beat::Beats;
 use tidewire::service::leases::{self, Parts, Status};
 use tidewire::service::tasks::Tasks;
 use tokio::sync::{mpsc, watch};
@@ -136,19 +140,24 @@ fn start_slow(name: &str, table: &Arc<Far>, shards: u64) -> Worker {
     start_with(name, table, shards, options, false)
 }
 
-fn start_with(name: &str, table: &Arc<Far>, shards: u64, options: Options, drains: bool) -> Worker {
-    let (events, mut heard) = mpsc::channel(4);
-    let (says, said) = mpsc::channel(4);
-    let (shown, status) = watch::channel(Status::default());
-    let shutdown = CancellationToken::new();
-    let parts = Parts {
+fn parts(name: &str, table: &Arc<Far>, shards: u64) -> Parts<Far, Still> {
+    Parts {
         table: Arc::clone(table),
         stream: Arc::new(Still(shards)),
         worker: WorkerId::from(name),
         writer: format!("process-of-{name}"),
         create_table: false,
         tasks: Tasks::new(),
-    };
+        beats: Beats::new(Clock::of_the_runtime()),
+    }
+}
+
+fn start_with(name: &str, table: &Arc<Far>, shards: u64, options: Options, drains: bool) -> Worker {
+    let (events, mut heard) = mpsc::channel(4);
+    let (says, said) = mpsc::channel(4);
+    let (shown, status) = watch::channel(Status::default());
+    let shutdown = CancellationToken::new();
+    let parts = parts(name, table, shards);
     let service = leases::run(
         parts,
         options,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+#[path = "pipeline_worker/beat.rs"]
+mod beat;
 #[path = "support/doors.rs"]
 mod doors;
 #[path = "pipeline_worker/shards.rs"]

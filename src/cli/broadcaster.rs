@@ -12,8 +12,9 @@ use crate::aws::Clients;
 use crate::aws::provision::{QueueKind, require};
 use crate::aws::screens::Management;
 use crate::aws::sqs::Queue;
+use crate::push::Why;
 use crate::service::broadcaster;
-use crate::service::clock::Clock;
+use crate::service::http::beat::Beats;
 use crate::service::settings::Settings;
 
 /// A broadcaster that was started; what it believes can be looked at while it runs.
@@ -29,6 +30,24 @@ impl Broadcaster {
     pub fn state(&self) -> Value {
         json!({ "broadcaster": *self.status.borrow() })
     }
+
+    /// `/readyz`: not ready where a person must mend the management endpoint or a permission; ready
+    /// while API Gateway throttles or is down, since restarting would help nobody.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub fn ready(&self) -> Result<(), String> {
+        let status = self.status.borrow();
+        let Some(why @ (Why::Gone | Why::Forbidden)) = status.breaker else {
+            return Ok(());
+        };
+        let said = status.last_post_error.as_deref().unwrap_or("410");
+        Err(format!(
+            "posting to viewers is answered as {} ({said}): check `aws.endpoint_management` and the \
+             permission execute-api:ManageConnections",
+            why.as_str()
+        ))
+    }
 }
 
 /// Checks that everything is there, then gives the broadcaster and the work itself.
@@ -38,7 +57,7 @@ impl Broadcaster {
 pub async fn start(
     settings: &Settings,
     clients: &Clients,
-    clock: Clock,
+    beats: Beats,
     shutdown: CancellationToken,
 ) -> Result<
     (
@@ -60,12 +79,39 @@ pub async fn start(
         queue: Queue::at(sqs, url),
         connections,
         screens: Management::new(clients.management(endpoint.as_deref())),
+        beats,
     };
     let (status_to, status) = watch::channel(broadcaster::Status::default());
     let options = options::broadcaster(settings);
+    let clock = doors.beats.clock().clone();
     let work = async move {
         let ended = broadcaster::run(doors, options, clock, status_to, shutdown).await;
         ended.map_err(|broken| Failure::new(broken.to_string()))
     };
     Ok((Broadcaster { status }, work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_unready_only_where_a_person_must_mend_the_endpoint() {
+        let ready = |breaker| {
+            let (_, status) = watch::channel(broadcaster::Status {
+                breaker,
+                last_post_error: Some("ForbiddenException".to_owned()),
+                slow: 1_000,
+                ..broadcaster::Status::default()
+            });
+            Broadcaster { status }.ready()
+        };
+        assert_eq!(ready(None), Ok(()));
+        assert_eq!(ready(Some(Why::Unreachable)), Ok(()));
+        for why in [Why::Gone, Why::Forbidden] {
+            let words = ready(Some(why)).unwrap_err();
+            assert!(words.contains("aws.endpoint_management"), "{words}");
+            assert!(words.contains("ForbiddenException"), "{words}");
+        }
+    }
 }

@@ -109,7 +109,6 @@ mod tests {
             beats: Beats::new(Clock::start()),
             ready: Arc::new(|| Err("no credentials".to_owned())),
             state: Arc::new(|| serde_json::Value::Null),
-            gauges: Arc::new(|| {}),
         };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let tasks = Tasks::new();

@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::process::{self, Process};
 use crate::local::stand::{Options, Stand};
-use crate::service::clock::Clock;
 use crate::service::http::Probes;
-use crate::service::http::beat::Beats;
 use crate::service::settings::Settings;
 use crate::service::shutdown::Shutdown;
 
@@ -68,10 +66,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let view = Arc::clone(&stand.view);
         let seen = Arc::clone(&stand.view);
         let probes = Probes {
-            beats: Beats::new(Clock::start()),
+            beats: stand.beats.clone(),
             ready: Arc::new(move || seen.ready()),
             state: Arc::new(move || view.state()),
-            gauges: Arc::new(|| {}),
         };
         show(args.json, &stand)?;
         let asked = shutdown.draining().clone();

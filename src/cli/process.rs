@@ -8,10 +8,11 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::{broadcaster, feed, gateway, health, parts, worker};
-use crate::aws::Service;
+use crate::aws::{Clients, Service};
 use crate::service::clock::Clock;
 use crate::service::http::beat::Beats;
 use crate::service::http::{self, Probes};
@@ -19,10 +20,6 @@ use crate::service::settings::{Log, Settings};
 use crate::service::shutdown::{Phase, Shutdown, Signals};
 use crate::service::tasks::Tasks;
 use crate::service::telemetry::{self, exporter};
-
-/// How long the probe's own loop may be silent before `/livez` says so: the runtime itself is then
-/// stuck, since the loop does nothing but turn once a second.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// `tidewire worker`.
 ///
@@ -32,29 +29,17 @@ pub fn worker(settings: &Settings) -> Result<(), Failure> {
     settings.worker()?;
     let process = Process::begin(&settings.log)?;
     process.runtime.block_on(async {
-        let listener = http::bind(settings.http.listen.0).await;
-        let listener = listener.map_err(|error| Failure::new(error.to_string()))?;
-        let clients = parts::clients(settings).await?;
-        let clock = Clock::start();
-        let shutdown = Shutdown::new(Duration::from_secs(settings.shutdown.grace_s));
-        let drain = shutdown.draining().clone();
-        let (worker, work) = worker::start(settings, &clients, clock.clone(), drain).await?;
+        let around = Around::begin(settings).await?;
+        let (clients, beats) = (&around.clients, around.beats.clone());
+        let (worker, work) = worker::start(settings, clients, beats, around.drain()).await?;
         tracing::info!(worker_id = %worker.id, "worker started");
         let seen = worker.clone();
         let probes = Probes {
-            beats: Beats::new(clock),
+            beats: around.beats.clone(),
             ready: Arc::new(move || seen.ready()),
             state: Arc::new(move || worker.state()),
-            gauges: Arc::new(|| {}),
         };
-        Box::pin(serve(
-            listener,
-            process.metrics.clone(),
-            probes,
-            shutdown,
-            work,
-        ))
-        .await
+        Box::pin(around.serve(&process, probes, work)).await
     })
 }
 
@@ -66,29 +51,54 @@ pub fn broadcaster(settings: &Settings) -> Result<(), Failure> {
     settings.broadcaster(|name| std::env::var(name).ok())?;
     let process = Process::begin(&settings.log)?;
     process.runtime.block_on(async {
+        let around = Around::begin(settings).await?;
+        let (clients, beats) = (&around.clients, around.beats.clone());
+        let (live, work) = broadcaster::start(settings, clients, beats, around.drain()).await?;
+        tracing::info!("broadcaster started");
+        let seen = live.clone();
+        let probes = Probes {
+            beats: around.beats.clone(),
+            ready: Arc::new(move || seen.ready()),
+            state: Arc::new(move || live.state()),
+        };
+        Box::pin(around.serve(&process, probes, work)).await
+    })
+}
+
+/// What stands around a service that runs until a signal.
+struct Around {
+    listener: TcpListener,
+    clients: Clients,
+    beats: Beats,
+    shutdown: Shutdown,
+}
+
+impl Around {
+    /// A taken port is known before anything else starts.
+    async fn begin(settings: &Settings) -> Result<Self, Failure> {
         let listener = http::bind(settings.http.listen.0).await;
         let listener = listener.map_err(|error| Failure::new(error.to_string()))?;
-        let clients = parts::clients(settings).await?;
-        let clock = Clock::start();
-        let shutdown = Shutdown::new(Duration::from_secs(settings.shutdown.grace_s));
-        let drain = shutdown.draining().clone();
-        let (live, work) = broadcaster::start(settings, &clients, clock.clone(), drain).await?;
-        tracing::info!("broadcaster started");
-        let probes = Probes {
-            beats: Beats::new(clock),
-            ready: Arc::new(|| Ok(())),
-            state: Arc::new(move || live.state()),
-            gauges: Arc::new(|| {}),
-        };
-        Box::pin(serve(
+        Ok(Self {
             listener,
-            process.metrics.clone(),
-            probes,
-            shutdown,
-            work,
-        ))
-        .await
-    })
+            clients: parts::clients(settings).await?,
+            beats: Beats::new(Clock::start()),
+            shutdown: Shutdown::new(Duration::from_secs(settings.shutdown.grace_s)),
+        })
+    }
+
+    fn drain(&self) -> CancellationToken {
+        self.shutdown.draining().clone()
+    }
+
+    async fn serve(
+        self,
+        process: &Process,
+        probes: Probes,
+        work: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        let metrics = process.metrics.clone();
+        serve(self.listener, metrics, probes, self.shutdown, work).await
+    }
 }
 
 /// `tidewire gateway`, the Lambda function.
@@ -219,15 +229,6 @@ pub async fn serve(
     let signals = Signals::of_the_process();
     let signals = signals.map_err(|error| Failure::new(format!("no signals: {error}")))?;
     tasks.spawn("signals", shutdown.clone().run(signals));
-    let beat = probes.beats.watch("runtime", SILENCE_MAX);
-    let gone = shutdown.clone();
-    tasks.spawn("beat", async move {
-        let mut every = tokio::time::interval(Duration::from_secs(1));
-        while gone.phase() < Phase::Gone {
-            every.tick().await;
-            beat.touch();
-        }
-    });
     let gone = shutdown.clone();
     tasks.spawn("http", async move {
         let until = async move { gone.reached(Phase::Gone).await };

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::failure::{EXIT_FOREIGN_FLEET, Failure};
 use super::{options, parts};
 use crate::aws::Clients;
+use crate::lease;
 use crate::model::WorkerId;
-use crate::service::clock::Clock;
+use crate::service::http::beat::Beats;
 use crate::service::settings::Settings;
 use crate::service::tasks::Tasks;
 use crate::service::{entropy, leases, worker};
@@ -83,7 +84,7 @@ pub fn new_id(settings: &Settings) -> WorkerId {
 pub async fn start(
     settings: &Settings,
     clients: &Clients,
-    clock: Clock,
+    beats: Beats,
     shutdown: CancellationToken,
 ) -> Result<
     (
@@ -95,21 +96,46 @@ pub async fn start(
     let needs = settings.worker()?;
     let found = parts::worker(settings, &needs, clients).await?;
     let id = new_id(settings);
-    let (leases_to, leases_at) = watch::channel(leases::Status::default());
-    let (readings_to, readings_at) = watch::channel(worker::Status::default());
-    let started = Worker {
+    let (leases_to, leases) = watch::channel(leases::Status::default());
+    let (readings_to, readings) = watch::channel(worker::Status::default());
+    let plan = Plan {
+        found,
         id: id.clone(),
-        leases: leases_at,
-        readings: readings_at,
+        lease_options: options::leases(settings),
+        worker_options: options::worker(settings, &needs),
+        create_table: settings.lease.create,
+        beats,
+        leases_to,
+        readings_to,
     };
-    let lease_options = options::leases(settings);
-    let worker_options = options::worker(settings, &needs);
-    let create_table = settings.lease.create;
-    let work = async move {
+    let started = Worker {
+        id,
+        leases,
+        readings,
+    };
+    Ok((started, plan.carry_out(shutdown)))
+}
+
+/// A worker that is about to work.
+struct Plan {
+    found: parts::WorkerParts,
+    id: WorkerId,
+    lease_options: lease::Options,
+    worker_options: worker::Options,
+    create_table: bool,
+    beats: Beats,
+    leases_to: watch::Sender<leases::Status>,
+    readings_to: watch::Sender<worker::Status>,
+}
+
+impl Plan {
+    async fn carry_out(self, shutdown: CancellationToken) -> Result<(), Failure> {
+        let found = self.found;
         let tasks = Tasks::new();
         let (events_to, events) = mpsc::channel(TALK_MAX);
         let (says_to, says) = mpsc::channel(TALK_MAX);
         let stream = Arc::new(found.stream);
+        let clock = self.beats.clock().clone();
         if let Some(discovery) = found.discovery {
             let stop = shutdown.clone();
             tasks.spawn("timestream-endpoint", async move {
@@ -120,16 +146,17 @@ pub async fn start(
             leases::Parts {
                 table: Arc::new(found.table),
                 stream: Arc::clone(&stream),
-                worker: id.clone(),
+                worker: self.id,
                 writer: entropy::uuid(),
-                create_table,
+                create_table: self.create_table,
                 tasks: tasks.clone(),
+                beats: self.beats.clone(),
             },
-            lease_options,
+            self.lease_options,
             clock.clone(),
             events_to,
             says,
-            leases_to,
+            self.leases_to,
             shutdown,
         );
         let reading = worker::run(
@@ -139,12 +166,13 @@ pub async fn start(
                 queues: found.queues.into_iter().map(Arc::new).collect(),
                 dead_letters: Arc::new(found.dead_letters),
                 tasks: tasks.clone(),
+                beats: self.beats,
             },
-            worker_options,
+            self.worker_options,
             clock,
             events,
             says_to,
-            readings_to,
+            self.readings_to,
         );
         let both = async { tokio::join!(leasing, reading).0 };
         tokio::select! {
@@ -154,8 +182,7 @@ pub async fn start(
             }
             ended = both => ended.map_err(failure),
         }
-    };
-    Ok((started, work))
+    }
 }
 
 fn failure(error: leases::Error) -> Failure {

@@ -27,6 +27,7 @@ use crate::door::fault::CallFailed;
 use crate::service::clock::{self, Clock};
 use crate::service::entropy;
 use crate::service::gateway::token;
+use crate::service::http::beat::Beats;
 use crate::service::settings::{Secret, Settings};
 use crate::service::tasks::Tasks;
 
@@ -54,6 +55,8 @@ pub struct Stand {
     pub card: Card,
     /// What the services believe.
     pub view: Arc<View>,
+    /// Whose loops must turn.
+    pub beats: Beats,
     tasks: Tasks,
     services: Tasks,
     stop_devices: CancellationToken,
@@ -97,16 +100,16 @@ impl Stand {
         let (failed, failures) = tokio::sync::mpsc::channel(1);
         let services = Tasks::new();
         let stop_services = CancellationToken::new();
-        let clock = Clock::start();
+        let beats = Beats::new(Clock::start());
         let mut view = View::new(servers.clone(), grace);
         for _ in 0..options.workers {
             let stop = stop_services.clone();
-            let (started, work) = worker::start(&settings, &clients, clock.clone(), stop).await?;
+            let (started, work) = worker::start(&settings, &clients, beats.clone(), stop).await?;
             view.workers.push(started);
             run(&services, "worker", work, failed.clone());
         }
         let stop = stop_services.clone();
-        let (started, work) = broadcaster::start(&settings, &clients, clock, stop).await?;
+        let (started, work) = broadcaster::start(&settings, &clients, beats.clone(), stop).await?;
         view.broadcaster = Some(started);
         run(&services, "broadcaster", work, failed);
         let view = Arc::new(view);
@@ -130,6 +133,7 @@ impl Stand {
         let stand = Self {
             card,
             view,
+            beats,
             tasks,
             services,
             stop_devices,

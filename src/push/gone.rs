@@ -38,7 +38,8 @@ pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 pub const FORBIDDEN_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Why the breaker is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     /// Too many 410.
     Gone,

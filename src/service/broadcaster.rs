@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::receive::Batch;
 use self::report::Report;
 use super::clock::{self, Clock};
+use super::http::beat::{self, Beat, Beats};
 use super::tasks::Tasks;
 use crate::door::connections::{Connections, Screens};
 use crate::door::queue::QueueReceiver;
@@ -48,6 +49,8 @@ pub struct Parts<Q, C, S> {
     pub connections: C,
     /// The way to the screens.
     pub screens: S,
+    /// Who watches that the loop turns.
+    pub beats: Beats,
 }
 
 /// How the service behaves.
@@ -150,6 +153,7 @@ pub async fn run<Q: QueueReceiver, C: Connections, S: Screens>(
         batches,
         table,
         posted,
+        beat: parts.beats.watch("broadcaster"),
         single_count: 0,
     };
     let result = broadcaster.run(&shutdown, options.drain).await;
@@ -167,6 +171,7 @@ struct Broadcaster<S: Screens> {
     batches: mpsc::Receiver<Batch>,
     table: mpsc::Receiver<Input>,
     posted: mpsc::Receiver<post::Ended>,
+    beat: Beat,
     single_count: u64,
 }
 
@@ -196,7 +201,8 @@ impl<S: Screens> Broadcaster<S> {
         }
         let unfinished = self.core.in_flight();
         self.report.publish(&self.core, now(&self.clock));
-        let Self { tasks, .. } = self;
+        let Self { tasks, beat, .. } = self;
+        drop(beat);
         if tokio::time::timeout_at(until, tasks.ended()).await.is_err() || unfinished > 0 {
             tracing::info!(unfinished, "broadcaster ended with calls under way");
         }
@@ -209,7 +215,9 @@ impl<S: Screens> Broadcaster<S> {
     /// Waits for one thing. Batches come first, since each receiver waits for its batch to be
     /// handled and deleted before it asks for more, so that they cannot starve the rest.
     async fn next(&mut self) -> Event {
-        let wake = self.clock.timer(self.core.next_wake());
+        self.beat.touch();
+        let turn = self.clock.now() + beat::TURN_EVERY;
+        let wake = self.clock.timer(self.core.next_wake().min(turn));
         tokio::select! {
             biased;
             Some(batch) = self.batches.recv() => Event::Batch(batch),

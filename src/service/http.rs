@@ -27,9 +27,6 @@ pub struct Probes {
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// What each part believes.
     pub state: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
-    /// Sets the gauges. Called before each scrape and every few seconds besides: a gauge that is
-    /// not set for [`exporter::GAUGE_IDLE_MAX`] is dropped, as those of shards given up should be.
-    pub gauges: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl fmt::Debug for Probes {
@@ -73,7 +70,7 @@ pub async fn serve(
     probes: Probes,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    let upkeep = upkeep(metrics.clone(), probes.clone());
+    let upkeep = upkeep(metrics.clone());
     let server = axum::serve(listener, router(metrics, probes));
     tokio::select! {
         biased;
@@ -83,12 +80,11 @@ pub async fn serve(
     }
 }
 
-async fn upkeep(metrics: PrometheusHandle, probes: Probes) {
+async fn upkeep(metrics: PrometheusHandle) {
     let mut every = tokio::time::interval(exporter::UPKEEP_EVERY);
     loop {
         every.tick().await;
         exporter::identify();
-        (probes.gauges)();
         metrics.run_upkeep();
     }
 }
@@ -111,7 +107,6 @@ pub fn router(metrics: PrometheusHandle, probes: Probes) -> Router {
 
 async fn scrape(State(served): State<Served>) -> Response {
     exporter::identify();
-    (served.probes.gauges)();
     let text_format = "text/plain; version=0.0.4; charset=utf-8";
     let head = [(header::CONTENT_TYPE, text_format)];
     (head, served.metrics.render()).into_response()

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::http::beat::{self, Beat, Beats};
 use super::tasks::Tasks;
 use crate::door::lease_table::{self, LeaseTable};
 use crate::door::stream::{self, Stream};
@@ -43,6 +44,8 @@ pub struct Parts<T, S> {
     pub create_table: bool,
     /// Where calls run.
     pub tasks: Tasks,
+    /// Who watches that the loop turns.
+    pub beats: Beats,
 }
 
 /// Why leasing stopped.
@@ -114,6 +117,7 @@ pub async fn run<T: LeaseTable, S: Stream>(
         writer: parts.writer.clone(),
     };
     let (answers, mut answered) = mpsc::channel(ANSWERS_MAX);
+    let beat = parts.beats.watch("leases");
     let mut service = Service {
         keeper: Keeper::new(author, options, clock.now()),
         callers: Callers::new(parts, answers, clock.clone()),
@@ -123,8 +127,9 @@ pub async fn run<T: LeaseTable, S: Stream>(
         gone: false,
     };
     let ended = service
-        .turn(&mut answered, &mut says, &shutdown, &clock)
+        .turn(&mut answered, &mut says, &shutdown, &clock, &beat)
         .await;
+    drop(beat);
     // Whoever waits to say something must not keep us from telling.
     drop(says);
     service.close().await;
@@ -183,13 +188,16 @@ impl<T: LeaseTable, S: Stream> Service<T, S> {
         says: &mut mpsc::Receiver<Say>,
         shutdown: &CancellationToken,
         clock: &Clock,
+        beat: &Beat,
     ) -> Result<(), Error> {
         let mut leaving = false;
         let mut listening = true;
         self.step(clock.now(), Input::Tick)?;
         while !self.gone {
+            beat.touch();
             let now = clock.now();
             let wake = self.keeper.wake(now).max(now + TICK_MIN);
+            let wake = wake.min(now + beat::TURN_EVERY);
             let input = tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if !leaving => {

@@ -28,6 +28,7 @@ use crate::lease::talk::{Event, Say};
 use crate::model::{Millis, ShardId, Start};
 use crate::pipeline::{self, Effect, FlightId, Input, Pipeline, Slot};
 use crate::service::clock::Clock;
+use crate::service::http::beat::Beats;
 use crate::service::tasks::Tasks;
 
 use status::Publisher;
@@ -53,6 +54,8 @@ pub struct Parts<S, T, Q, D> {
     pub dead_letters: Arc<D>,
     /// Where its tasks are counted.
     pub tasks: Tasks,
+    /// Who watches that the loop turns.
+    pub beats: Beats,
 }
 
 /// How the worker behaves.
@@ -112,9 +115,11 @@ pub async fn run<S, T, Q, D>(
     let mut core = Core::new(parts, options, clock, notes, status);
     // Whatever ends this future ends its tasks.
     let _stop = core.stop.clone().drop_guard();
+    let beat = core.parts.beats.watch("worker");
     let mut open = true;
     let mut housekeeping = core.clock.now();
     while open || !core.pipeline.is_idle() || !core.outbox.is_empty() {
+        beat.touch();
         let now = core.clock.now();
         let due = core.pipeline.due(now).unwrap_or(housekeeping);
         let timer = core.clock.timer(due.min(housekeeping));

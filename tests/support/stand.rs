@@ -8,6 +8,7 @@ use tidewire::lease::talk::{DrainReason, Event, Say};
 use tidewire::model::{Checkpoint, LeaseCounter, Millis, Start, StreamName};
 use tidewire::pipeline;
 use tidewire::service::clock::Clock;
+use tidewire::service::http::beat::Beats;
 use tidewire::service::tasks::Tasks;
 use tidewire::service::worker::{self, Options, Parts, Status};
 use tokio::sync::{mpsc, watch};
@@ -50,6 +51,7 @@ impl Stand {
             queues: vec![Arc::clone(&queue)],
             dead_letters: Arc::clone(&letters),
             tasks: tasks.clone(),
+            beats: Beats::new(Clock::of_the_runtime()),
         };
         let mut options = Options::new(pipeline::Options::new(StreamName::from("toys"), 1));
         change(&mut options);

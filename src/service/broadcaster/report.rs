@@ -57,7 +57,7 @@ pub struct Status {
     /// Times that a row found no room.
     pub refused: u64,
     /// Why nobody is posted to (`gone`, `forbidden`, `unreachable`), while that is so.
-    pub breaker: Option<&'static str>,
+    pub breaker: Option<Why>,
     /// Age of the newest reading of the last batch when it came off the queue, milliseconds by two
     /// clocks.
     pub queue_lag_ms: Option<i64>,
@@ -238,7 +238,7 @@ impl Report {
                 failed: counts.failed,
                 forgotten: counts.forgotten,
                 refused: counts.refused,
-                breaker: open.map(Why::as_str),
+                breaker: open,
                 queue_lag_ms: self.lag,
                 last_queue_error: status.last_queue_error.take(),
                 last_post_error: self.post_error.clone(),

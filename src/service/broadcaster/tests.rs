@@ -31,6 +31,7 @@ impl Stand {
             queue: world.clone(),
             connections: world.clone(),
             screens: world.clone(),
+            beats: Beats::new(Clock::of_the_runtime()),
         };
         let clock = Clock::of_the_runtime();
         let run = run(parts, options.into(), clock, status_in, shutdown.clone());

@@ -1,4 +1,4 @@
-//! Whether the main loops turn.
+//! Whether the main loops turn: those of leasing, reading and pushing touch their beat at each turn.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,6 +6,13 @@ use std::time::Duration;
 
 use crate::model::Millis;
 use crate::service::clock::Clock;
+
+/// A watched loop turns at least so often, however little there is to do.
+pub const TURN_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a watched loop may be silent before `/livez` says so. None of them waits for a call,
+/// so that one that is silent for longer hangs.
+pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The loops that must turn; clones share them.
 #[derive(Clone, Debug)]
@@ -17,7 +24,6 @@ pub struct Beats {
 #[derive(Debug)]
 struct Watched {
     name: &'static str,
-    silence_max: Duration,
     last: Arc<AtomicU64>,
 }
 
@@ -39,14 +45,18 @@ impl Beats {
         }
     }
 
-    /// Watches a loop, which counts as having turned just now. Being silent for longer than
-    /// `silence_max` is death: choose several times the loop's longest honest wait.
+    /// The clock by which silence is measured.
     #[must_use]
-    pub fn watch(&self, name: &'static str, silence_max: Duration) -> Beat {
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Watches a loop, which counts as having turned just now.
+    #[must_use]
+    pub fn watch(&self, name: &'static str) -> Beat {
         let last = Arc::new(AtomicU64::new(self.clock.now().0));
         let watched = Watched {
             name,
-            silence_max,
             last: Arc::clone(&last),
         };
         self.list().push(watched);
@@ -70,7 +80,7 @@ impl Beats {
                     now.since(Millis(watched.last.load(Ordering::Relaxed))),
                 )
             })
-            .filter(|(watched, silence)| *silence > watched.silence_max)
+            .filter(|(_, silence)| *silence > SILENCE_MAX)
             .map(|(watched, silence)| (watched.name, silence))
             .collect()
     }

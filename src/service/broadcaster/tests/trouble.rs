@@ -17,7 +17,7 @@ async fn a_wrong_endpoint_empties_no_table() {
         stand.world.send(packed(&[("a", n)]));
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    assert_eq!(stand.status.borrow().breaker, Some("gone"));
+    assert_eq!(stand.status.borrow().breaker, Some(push::Why::Gone));
     assert_eq!(stand.world.rows(), 181);
     stand.world.script_all(Script::Always(Posted::Accepted));
     stand
@@ -47,7 +47,7 @@ async fn a_forbidding_endpoint_deletes_nothing_and_brings_no_message_back() {
     stand
         .until("messages are deleted", |w, _| w.left() == 0)
         .await;
-    assert_eq!(stand.status.borrow().breaker, Some("forbidden"));
+    assert_eq!(stand.status.borrow().breaker, Some(push::Why::Forbidden));
     assert_eq!(
         stand.status.borrow().last_post_error.as_deref(),
         Some("not you")
@@ -113,4 +113,32 @@ async fn viewers_whose_posts_hang_cost_the_others_nothing() {
         assert!(newest >= Some(n - 2), "{newest:?} at {n}");
     }
     stand.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_turns_though_nothing_comes_and_one_that_hangs_is_named() {
+    let world = World::default();
+    let beats = Beats::new(Clock::of_the_runtime());
+    let parts = Parts {
+        queue: world.clone(),
+        connections: world.clone(),
+        screens: world,
+        beats: beats.clone(),
+    };
+    let options = Options {
+        refresh: beat::SILENCE_MAX * 4,
+        ..Options::default()
+    };
+    let (status, _seen) = watch::channel(Status::default());
+    let clock = Clock::of_the_runtime();
+    let work = run(parts, options, clock, status, CancellationToken::new());
+    let mut work = std::pin::pin!(work);
+    let most = beat::SILENCE_MAX + beat::SILENCE_MAX / 2;
+    tokio::time::timeout(most, &mut work).await.unwrap_err();
+    assert_eq!(beats.silent(), []);
+    // From here on nobody polls it.
+    tokio::time::sleep(most).await;
+    let silent = beats.silent();
+    let names: Vec<_> = silent.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["broadcaster"]);
 }
