@@ -277,6 +277,30 @@ fn a_file_that_is_not_there_is_one_clear_problem() {
 }
 
 #[test]
+fn what_the_rules_of_leases_accept_the_keeper_of_leases_accepts() {
+    let durations = [1_000, 6_600, 10_000, 20_000, 600_000];
+    for duration in durations {
+        let loaded = |renew: u64| {
+            let (duration, renew) = (duration.to_string(), renew.to_string());
+            load(
+                None,
+                &[
+                    ("TIDEWIRE_LEASE__DURATION_MS", &duration),
+                    ("TIDEWIRE_LEASE__RENEW_EVERY_MS", &renew),
+                ],
+            )
+        };
+        let margin = 500.max(duration / 20);
+        let most = (duration - margin) / 2;
+        let settings = loaded(most).unwrap();
+        let problems = tidewire::cli::options::leases(&settings).problems();
+        assert!(problems.is_empty(), "{problems:?}");
+        let refused = loaded(most + 1).unwrap_err().to_string();
+        assert!(refused.contains("`lease.renew_every_ms`"), "{refused}");
+    }
+}
+
+#[test]
 fn each_subcommand_says_all_it_lacks() {
     let settings = load(None, &[]).unwrap();
     let worker = settings.worker().unwrap_err().to_string();

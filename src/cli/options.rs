@@ -13,6 +13,7 @@ use crate::service::settings::{
     DeviceIdFrom, FieldType, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat,
     Settings, TimeUnit, WorkerSettings,
 };
+use crate::service::shutdown::Shares;
 use crate::service::worker;
 
 fn millis(ms: u64) -> Duration {
@@ -28,13 +29,12 @@ fn count(number: u64) -> usize {
 #[must_use]
 pub fn leases(settings: &Settings) -> lease::Options {
     let lease = &settings.lease;
-    let grace = Duration::from_secs(settings.shutdown.grace_s);
+    let shares = shares(settings);
     lease::Options {
-        lease_duration: millis(lease.duration_ms),
         renew_every: millis(lease.renew_every_ms),
         scan_every: millis(lease.scan_every_ms),
-        // The rest of the grace period is for releasing.
-        drain_deadline: grace.mul_f64(DRAIN_SHARE),
+        drain_deadline: shares.drain,
+        last_writes: shares.last_writes,
         initial_position: match settings.source.initial_position {
             InitialPosition::TrimHorizon => lease::Initial::TrimHorizon,
             InitialPosition::Latest => lease::Initial::Latest,
@@ -44,12 +44,13 @@ pub fn leases(settings: &Settings) -> lease::Options {
             }
         },
         leases_max: lease.leases_max.map_or(usize::MAX, count),
-        ..lease::Options::default()
+        ..lease::Options::lasting(millis(lease.duration_ms))
     }
 }
 
-/// Draining's share of the grace period.
-const DRAIN_SHARE: f64 = 0.7;
+fn shares(settings: &Settings) -> Shares {
+    Shares::of(Duration::from_secs(settings.shutdown.grace_s))
+}
 
 /// The reading side.
 #[must_use]
@@ -150,7 +151,7 @@ pub fn broadcaster(settings: &Settings) -> broadcaster::Options {
             ..push::Options::default()
         },
         refresh: millis(live.snapshot_every_ms),
-        drain: Duration::from_secs(settings.shutdown.grace_s).mul_f64(DRAIN_SHARE),
+        drain: shares(settings).drain,
         ..broadcaster::Options::default()
     }
 }

@@ -168,9 +168,6 @@ struct Listing {
 /// How often a receiver reads the row it waits for; a handover takes a fraction of a second.
 const RECEIVER_POLL: Duration = Duration::from_millis(300);
 
-/// How long after its shutdown deadline the keeper waits for its last writes.
-const LAST_WRITES: Duration = Duration::from_secs(3);
-
 impl Keeper {
     /// A keeper that knows nothing yet; its first step asks for a scan.
     #[must_use]
@@ -268,7 +265,7 @@ impl Keeper {
             at(self.list.due_at);
         }
         if let Some(deadline) = self.leaving {
-            at(deadline + LAST_WRITES);
+            at(deadline + self.options.last_writes);
         }
         for (shard, held) in &self.held {
             at(held.fence_at);

@@ -21,8 +21,8 @@ pub struct Options {
     /// How long a lease lives without a heartbeat; equal for all workers of a table. 10 s, as in
     /// KCL (`failoverTimeMillis`): with less, a slow DynamoDB minute costs leases.
     pub lease_duration: Duration,
-    /// How much earlier than that a holder stops by itself. It must be at least twice the assumed
-    /// error of clock rates times the lease: 500 ms allow 2.5 % each way, far above any clock's.
+    /// How much earlier than that a holder stops by itself; what a lease needs says
+    /// [`fence_margin`].
     pub fence_margin: Duration,
     /// Heartbeat, and checkpoint with it: 3.3 s, so that two may fail before the fence.
     pub renew_every: Duration,
@@ -37,6 +37,9 @@ pub struct Options {
     pub handoff_deadline: Duration,
     /// How long a shutdown waits for what is in flight: 20 s of Kubernetes' usual 30 s of grace.
     pub drain_deadline: Duration,
+    /// How long after that it waits for its last writes, which give the leases back: 3 s; what is
+    /// not written by then expires.
+    pub last_writes: Duration,
     /// Wait before a failed call is made again: 250 ms, several times within a heartbeat.
     pub retry_after: Duration,
     /// How long a free lease beyond our fair share is left to others: 200 ms, little of the second
@@ -51,16 +54,32 @@ pub struct Options {
     pub cleanup: bool,
 }
 
+/// The least margin: what is late by absolute time (a timer, a thread that was not run) is so
+/// however short the lease.
+const FENCE_MARGIN_MIN: Duration = Duration::from_millis(500);
+
+/// The margin is this part of a lease: clocks' rates may then differ by 5 %, far more than any do,
+/// however long the lease.
+const FENCE_MARGIN_PART: u32 = 20;
+
+/// The margin that a lease of this duration needs. It must be at least twice the assumed error of
+/// clock rates times the lease.
+#[must_use]
+pub fn fence_margin(lease_duration: Duration) -> Duration {
+    FENCE_MARGIN_MIN.max(lease_duration / FENCE_MARGIN_PART)
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             lease_duration: Duration::from_secs(10),
-            fence_margin: Duration::from_millis(500),
+            fence_margin: fence_margin(Duration::from_secs(10)),
             renew_every: Duration::from_millis(3_300),
             scan_every: Duration::from_millis(800),
             shard_sync_every: Duration::from_secs(60),
             handoff_deadline: Duration::from_secs(10),
             drain_deadline: Duration::from_secs(20),
+            last_writes: Duration::from_secs(3),
             retry_after: Duration::from_millis(250),
             spill_after: Duration::from_millis(200),
             initial_position: Initial::TrimHorizon,
@@ -71,11 +90,27 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The defaults, with leases of this duration and the margin that these need.
+    #[must_use]
+    pub fn lasting(lease_duration: Duration) -> Self {
+        Self {
+            lease_duration,
+            fence_margin: fence_margin(lease_duration),
+            ..Self::default()
+        }
+    }
+
+    /// The longest time between heartbeats that leaves room for two of them.
+    #[must_use]
+    pub fn renew_every_max(&self) -> Duration {
+        self.right() / 2
+    }
+
     /// What is wrong with these settings, each with the rule it breaks.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.lease_duration < self.renew_every * 2 + self.fence_margin {
+        if self.renew_every > self.renew_every_max() {
             problems.push(format!(
                 "a lease of {:?} leaves no room for two heartbeats of {:?} and a margin of {:?}",
                 self.lease_duration, self.renew_every, self.fence_margin
@@ -101,5 +136,22 @@ impl Options {
     #[must_use]
     pub fn right(&self) -> Duration {
         self.lease_duration.saturating_sub(self.fence_margin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_margin_is_a_twentieth_of_the_lease_and_never_under_half_a_second() {
+        for (seconds, millis) in [(1, 500), (10, 500), (20, 1_000), (600, 30_000)] {
+            let options = Options::lasting(Duration::from_secs(seconds));
+            assert_eq!(options.fence_margin, Duration::from_millis(millis));
+        }
+        assert_eq!(
+            Options::lasting(Duration::from_secs(10)),
+            Options::default()
+        );
     }
 }

@@ -80,7 +80,9 @@ impl Stand {
         let ports = ports.map_err(|error| Failure::new(error.to_string()))?;
         let urls = Urls::of(&ports);
         let secret = Secret::new(format!("{}{}", entropy::uuid(), entropy::uuid()));
-        let (config, settings) = configure(&urls, &secret)?;
+        let (config, mut settings) = configure(&urls, &secret)?;
+        // The services of this process end within its own grace period.
+        settings.shutdown.grace_s = grace.as_secs();
         let tasks = Tasks::new();
         let stop_servers = CancellationToken::new();
         let store = timestream::Options {

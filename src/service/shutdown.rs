@@ -1,13 +1,14 @@
 //! The end, in named phases.
 //!
 //! ```text
-//! Running --first signal--> Draining --drained, or its share is used up--> Releasing --> Gone
-//!                               '------- second signal, or the grace is used up: forced ------'
+//! Running --first signal--> Draining --all is done and given back--> Gone
+//!                               '--- second signal, or the grace is used up: forced ---'
 //! ```
 //!
-//! Draining finishes what was read and checkpoints it; releasing gives the leases back so that a
-//! successor starts at once. A release is one small write a lease, yet the successor waits for it:
-//! draining therefore may not use up all of the grace period.
+//! Draining finishes what was read, checkpoints it, and gives each lease back so that a successor
+//! starts at once. Giving back is one small write a lease, yet the successor waits for it: what is
+//! not finished within its share of the grace period is abandoned, and its lease given back as far
+//! as was reached ([`Shares`]).
 
 use std::io;
 use std::sync::Arc;
@@ -23,10 +24,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Phase {
     /// No end in sight.
     Running,
-    /// Nothing new is read; what was read is being done and checkpointed.
+    /// Nothing new is read; what was read is being done, checkpointed and given back.
     Draining,
-    /// Leases are being given back.
-    Releasing,
     /// All is done.
     Gone,
 }
@@ -38,7 +37,6 @@ impl Phase {
         match self {
             Self::Running => "running",
             Self::Draining => "draining",
-            Self::Releasing => "releasing",
             Self::Gone => "gone",
         }
     }
@@ -64,8 +62,35 @@ impl Signal {
     }
 }
 
-/// Draining's share of the grace period, in percent; the rest is for releasing.
-const DRAIN_SHARE_PERCENT: u32 = 80;
+/// How a grace period is divided. The shares leave a tenth of it for the process's own end, so that
+/// no service that keeps them is ever forced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// For finishing what is in flight.
+    pub drain: Duration,
+    /// Then, for the last writes: what was reached, and leases given back.
+    pub last_writes: Duration,
+}
+
+/// Of the grace period, in percent.
+const DRAIN_PERCENT: u32 = 70;
+
+/// Of the grace period, in percent.
+const LAST_WRITES_PERCENT: u32 = 20;
+
+/// No number of leases takes longer to write: what fails for so long is left to expire.
+const LAST_WRITES_MAX: Duration = Duration::from_secs(3);
+
+impl Shares {
+    /// Those of this grace period.
+    #[must_use]
+    pub fn of(grace: Duration) -> Self {
+        Self {
+            drain: grace * DRAIN_PERCENT / 100,
+            last_writes: LAST_WRITES_MAX.min(grace * LAST_WRITES_PERCENT / 100),
+        }
+    }
+}
 
 /// The exit code when the grace period was used up.
 const GRACE_USED_UP: u8 = 1;
@@ -76,7 +101,6 @@ pub struct Shutdown {
     grace: Duration,
     phase: Arc<watch::Sender<Phase>>,
     draining: CancellationToken,
-    drain_over: CancellationToken,
     forced: CancellationToken,
     exit_code: Arc<watch::Sender<u8>>,
 }
@@ -89,7 +113,6 @@ impl Shutdown {
             grace,
             phase: Arc::new(watch::Sender::new(Phase::Running)),
             draining: CancellationToken::new(),
-            drain_over: CancellationToken::new(),
             forced: CancellationToken::new(),
             exit_code: Arc::new(watch::Sender::new(0)),
         }
@@ -129,22 +152,12 @@ impl Shutdown {
         if phase >= Phase::Draining {
             self.draining.cancel();
         }
-        if phase >= Phase::Releasing {
-            self.drain_over.cancel();
-        }
     }
 
     /// Fires when nothing new is to be begun.
     #[must_use]
     pub fn draining(&self) -> &CancellationToken {
         &self.draining
-    }
-
-    /// Fires when draining's share of the grace period is used up, so that leases can still be
-    /// given back: what is not done by now is left to the successor.
-    #[must_use]
-    pub fn drain_over(&self) -> &CancellationToken {
-        &self.drain_over
     }
 
     /// Fires when the process must end at once.
@@ -162,7 +175,6 @@ impl Shutdown {
     fn force(&self, exit_code: u8) {
         self.exit_code.send_replace(exit_code);
         self.draining.cancel();
-        self.drain_over.cancel();
         self.forced.cancel();
     }
 
@@ -179,27 +191,19 @@ impl Shutdown {
             }
         }
         let began = Instant::now();
-        let drain_until = began + self.grace * DRAIN_SHARE_PERCENT / 100;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.reached(Phase::Gone) => return,
-                signal = signals.next() => {
-                    tracing::warn!(?signal, "asked to end again: ending at once");
-                    return self.force(signal.exit_code());
-                }
-                () = tokio::time::sleep_until(began + self.grace) => {
-                    tracing::warn!(
-                        grace_s = self.grace.as_secs(),
-                        phase = self.phase().as_str(),
-                        "the grace period is used up: ending at once, leases will expire"
-                    );
-                    return self.force(GRACE_USED_UP);
-                }
-                () = tokio::time::sleep_until(drain_until), if !self.drain_over.is_cancelled() => {
-                    tracing::warn!("draining took too long: the rest is left to the successor");
-                    self.drain_over.cancel();
-                }
+        tokio::select! {
+            biased;
+            () = self.reached(Phase::Gone) => {}
+            signal = signals.next() => {
+                tracing::warn!(?signal, "asked to end again: ending at once");
+                self.force(signal.exit_code());
+            }
+            () = tokio::time::sleep_until(began + self.grace) => {
+                tracing::warn!(
+                    grace_s = self.grace.as_secs(),
+                    "the grace period is used up: ending at once, leases will expire"
+                );
+                self.force(GRACE_USED_UP);
             }
         }
     }

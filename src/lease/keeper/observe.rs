@@ -278,7 +278,7 @@ impl Keeper {
         }
         let late = self
             .leaving
-            .is_some_and(|deadline| deadline + super::LAST_WRITES <= now);
+            .is_some_and(|deadline| deadline + self.options.last_writes <= now);
         let done = !left && self.held.is_empty() && self.flights.is_empty();
         if done || late {
             self.over = true;

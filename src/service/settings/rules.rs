@@ -1,8 +1,11 @@
 //! Rules between settings that are fine each by itself.
 
+use std::time::Duration;
+
 use super::Settings;
 use super::kinds::{InitialPosition, QueueFormat};
 use super::reader::Reader;
+use crate::lease::Options;
 
 /// Notes each pair that does not go together.
 pub(crate) fn check(settings: &Settings, reader: &mut Reader<'_>) {
@@ -46,13 +49,17 @@ fn source(settings: &Settings, reader: &mut Reader<'_>) {
 
 fn lease(settings: &Settings, reader: &mut Reader<'_>) {
     let lease = &settings.lease;
-    if lease.renew_every_ms * 2 > lease.duration_ms {
+    let options = Options::lasting(Duration::from_millis(lease.duration_ms));
+    let most = options.renew_every_max().as_millis();
+    if u128::from(lease.renew_every_ms) > most {
         reader.clash(
             "lease",
             &["renew_every_ms", "duration_ms"],
             format!(
-                "{} is more than half of `lease.duration_ms`, {}: one lost renewal would cost the lease; take a third",
-                lease.renew_every_ms, lease.duration_ms
+                "{} leaves no room for two renewals within `lease.duration_ms`, {}, less its margin of {}: one lost renewal would cost the lease; take {most} at most",
+                lease.renew_every_ms,
+                lease.duration_ms,
+                options.fence_margin.as_millis()
             ),
         );
     }

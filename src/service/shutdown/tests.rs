@@ -17,8 +17,6 @@ async fn the_first_signal_drains_and_an_orderly_end_is_code_0() {
     signals.send(Signal::Terminate).await.unwrap();
     shutdown.draining().cancelled().await;
     assert_eq!(shutdown.phase(), Phase::Draining);
-    shutdown.enter(Phase::Releasing);
-    assert!(shutdown.drain_over().is_cancelled());
     shutdown.enter(Phase::Gone);
     tasks.ended().await;
     assert!(!shutdown.forced().is_cancelled());
@@ -39,14 +37,10 @@ async fn the_second_signal_forces_with_its_own_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_leaves_time_to_release_and_the_grace_period_is_kept() {
+async fn the_grace_period_is_kept() {
     let (shutdown, signals, tasks) = started();
     let began = Instant::now();
     signals.send(Signal::Terminate).await.unwrap();
-    shutdown.drain_over().cancelled().await;
-    assert_eq!(began.elapsed(), Duration::from_secs(20));
-    assert!(!shutdown.forced().is_cancelled());
-    shutdown.enter(Phase::Releasing);
     shutdown.forced().cancelled().await;
     assert_eq!(began.elapsed(), GRACE);
     assert_eq!(shutdown.exit_code(), 1);
@@ -66,8 +60,24 @@ async fn a_drain_begun_by_ourselves_is_timed_too() {
 #[tokio::test(start_paused = true)]
 async fn phases_never_go_back() {
     let shutdown = Shutdown::new(GRACE);
-    shutdown.enter(Phase::Releasing);
+    shutdown.enter(Phase::Gone);
     shutdown.enter(Phase::Draining);
-    assert_eq!(shutdown.phase(), Phase::Releasing);
+    assert_eq!(shutdown.phase(), Phase::Gone);
     shutdown.reached(Phase::Draining).await;
+}
+
+#[test]
+fn the_shares_end_before_the_grace_period_does() {
+    for seconds in 1..=600 {
+        let grace = Duration::from_secs(seconds);
+        let shares = Shares::of(grace);
+        assert!(
+            shares.drain + shares.last_writes <= grace * 9 / 10,
+            "{grace:?}"
+        );
+        assert!(
+            shares.drain >= grace / 2 && !shares.last_writes.is_zero(),
+            "{grace:?}"
+        );
+    }
 }

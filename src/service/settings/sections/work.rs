@@ -38,7 +38,8 @@ section! {
         create: bool = "false";
         /// Milliseconds after which the lease of a worker that fell silent is taken over.
         duration_ms: u64 = "10000", 1_000..=600_000;
-        /// Milliseconds between renewals, which carry the checkpoint; at most half of `duration_ms`.
+        /// Milliseconds between renewals, which carry the checkpoint; at most half of `duration_ms`
+        /// less the margin (a twentieth, at least 500) by which a holder stops early.
         renew_every_ms: u64 = "3300", 100..=300_000;
         /// Milliseconds between looks at the whole table; less than `duration_ms`.
         scan_every_ms: u64 = "800", 100..=300_000;
