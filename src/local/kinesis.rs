@@ -1,11 +1,11 @@
 //! Kinesis Data Streams: `ferrokinesis` with our own layer before it.
 //!
 //! Streams, consumers and tags are ferrokinesis's. Reading, writing, listing shards and resharding
-//! are ours, on its store, because a consumer that must lose nothing depends on what it lacks:
+//! are ours, because a consumer that must lose nothing depends on what it lacks:
 //! `ChildShards` at a shard's end, a true `MillisBehindLatest`, `ShardFilter`, `NextToken` alone,
 //! arrival times in milliseconds, the 10 MiB answer, the limits of a shard, parents for the children
 //! of `UpdateShardCount`, and writes that never become visible behind a record a reader has already
-//! passed. CBOR bodies (the Java SDK's default) go to ferrokinesis unmended.
+//! passed.
 
 use std::io;
 use std::sync::Arc;
@@ -27,10 +27,14 @@ use tokio_util::sync::CancellationToken;
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
 use books::Books;
+use cbor::Wire;
+use log::Log;
 
 mod books;
+mod cbor;
 mod iterator;
 mod limits;
+mod log;
 mod read;
 mod reshard;
 mod shards;
@@ -66,10 +70,10 @@ pub struct Options {
     pub subscription_lasts: Duration,
     /// How long creating and deleting a stream take; AWS: half a minute. Resharding takes no time.
     pub change_takes: Duration,
-    /// Memory that records may use over all streams; beyond, the oldest are dropped, as if their
-    /// retention had passed, and a warning says so once. A record of 250 bytes takes about 700: the
-    /// default holds 190,000 of them, three minutes at 1,000 a second.
-    pub retained_bytes: usize,
+    /// Disk that records may use over all streams, in a temporary file; beyond, the oldest are
+    /// dropped, as if their retention had passed, and a warning says so once. A record of 250 bytes
+    /// takes about 600: the default holds 1,800,000 of them, half an hour at 1,000 a second.
+    pub retained_bytes: u64,
     /// Shards over all streams; AWS: 500 in most regions.
     pub shards_max: u32,
     /// The region in ARNs.
@@ -83,7 +87,7 @@ impl Default for Options {
             iterator_ttl: Duration::from_secs(300),
             subscription_lasts: Duration::from_secs(300),
             change_takes: Duration::from_millis(20),
-            retained_bytes: 128 * 1024 * 1024,
+            retained_bytes: 1024 * 1024 * 1024,
             shards_max: 500,
             region: "us-east-1".to_owned(),
         }
@@ -120,8 +124,10 @@ impl std::fmt::Debug for Kinesis {
 
 impl Kinesis {
     /// A server without streams.
-    #[must_use]
-    pub fn new(options: Options) -> Self {
+    ///
+    /// # Errors
+    /// The temporary file for its records cannot be made.
+    pub fn new(options: Options) -> io::Result<Self> {
         let change_ms = u64::try_from(options.change_takes.as_millis()).unwrap_or(u64::MAX);
         let store = Store::new(StoreOptions {
             create_stream_ms: change_ms,
@@ -132,7 +138,8 @@ impl Kinesis {
             aws_region: options.region.clone(),
             ..StoreOptions::default()
         });
-        let books = Mutex::new(Books::new(options.retained_bytes));
+        let log = Log::open(options.retained_bytes).map_err(io::Error::other)?;
+        let books = Mutex::new(Books::new(log));
         let shared = Shared {
             store,
             options,
@@ -141,10 +148,10 @@ impl Kinesis {
             crowded: AtomicBool::new(false),
             written: Notify::new(),
         };
-        Self {
+        Ok(Self {
             front: Front::new(Service::Kinesis),
             shared: Arc::new(shared),
-        }
+        })
     }
 
     /// The server's switches.
@@ -164,9 +171,10 @@ impl Kinesis {
     /// # Errors
     /// What accepting connections answers.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-        let router = ferrokinesis::create_router(self.shared.store.clone()).layer(
-            middleware::from_fn_with_state((self.shared, shutdown.clone()), mended),
-        );
+        let state = (self.shared, shutdown.clone());
+        let router = ferrokinesis::create_router(state.0.store.clone())
+            .layer(middleware::from_fn_with_state(state, mended))
+            .layer(middleware::from_fn(cbor::translated));
         front::serve(self.front.wrap(router), listener, shutdown).await
     }
 }
@@ -222,13 +230,7 @@ async fn mended(
     request: Request,
     next: Next,
 ) -> Response {
-    let cbor = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-amz-cbor"));
-    if cbor {
-        return next.run(request).await;
-    }
+    let wire = request.extensions().get().copied().unwrap_or(Wire::Json);
     let operation = front::operation(request.headers())
         .unwrap_or_default()
         .to_owned();
@@ -240,7 +242,7 @@ async fn mended(
         return json_error(StatusCode::PAYLOAD_TOO_LARGE, "SerializationException", why);
     };
     if operation == "SubscribeToShard" {
-        let subscribed = shared.subscribe(&body, shutdown).await;
+        let subscribed = shared.subscribe(&body, wire, shutdown).await;
         return subscribed.unwrap_or_else(Refusal::answer);
     }
     let answer = match operation.as_str() {

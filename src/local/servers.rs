@@ -88,7 +88,8 @@ impl Servers {
             kinesis: Kinesis::new(kinesis::Options {
                 region: REGION.to_owned(),
                 ..kinesis::Options::default()
-            }),
+            })
+            .map_err(sqlite)?,
             dynamodb: DynamoDb::new().map_err(sqlite)?,
             sqs: Sqs::new(REGION),
             timestream: Timestream::new(timestream).map_err(sqlite)?,

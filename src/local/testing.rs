@@ -62,6 +62,32 @@ impl Running {
         answer
     }
 
+    /// Sends one request of an AWS client that speaks CBOR, and gives back what it answered.
+    pub(crate) async fn cbor(&self, target: &str, body: &ciborium::Value) -> ciborium::Value {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(body, &mut bytes).unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: local\r\nconnection: close\r\nx-amz-target: {target}\r\n\
+             authorization: AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kinesis/aws4_request, \
+             SignedHeaders=host, Signature=0\r\nx-amz-date: 20260101T000000Z\r\n\
+             content-type: application/x-amz-cbor-1.1\r\ncontent-length: {}\r\n\r\n",
+            bytes.len()
+        );
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let (head, body) = answer.split_at(end.unwrap() + 4);
+        let head = String::from_utf8_lossy(head).to_lowercase();
+        assert!(
+            head.contains("content-type: application/x-amz-cbor-1.1"),
+            "{head}"
+        );
+        ciborium::from_reader(body).unwrap()
+    }
+
     /// Begins the shutdown and waits for the server's end.
     pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();

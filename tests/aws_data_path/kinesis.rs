@@ -19,7 +19,7 @@ use super::support::{Running, clients, start};
 
 /// A stream `readings` of two shards.
 pub(crate) async fn stand(options: Options) -> (Running, aws_sdk_kinesis::Client, Faults) {
-    let server = Server::new(options);
+    let server = Server::new(options).unwrap();
     let faults = server.faults().clone();
     let running = start(|listener, shutdown| server.serve(listener, shutdown)).await;
     let endpoints = Endpoints {

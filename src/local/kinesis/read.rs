@@ -1,10 +1,10 @@
 //! `GetRecords`, and the page of records that a subscription sends too.
 
-use ferrokinesis::sequence;
-use ferrokinesis::types::{HashKeyRange, Shard, StoredRecord, Stream};
+use ferrokinesis::types::{HashKeyRange, Shard, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::iterator::Place;
+use super::log::{Kept, Log, incarnation};
 use super::{Refusal, Shared, parsed, written};
 use crate::local::front::wall_ms;
 
@@ -12,8 +12,8 @@ use crate::local::front::wall_ms;
 const RECORDS_MAX: usize = 10_000;
 /// Bytes of data and partition keys a `GetRecords` answer: 10 MiB.
 const ANSWER_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// Records taken from the store at once, first and at most: the store copies what it gives, and a
-/// record may be as large as the whole answer.
+/// Records taken from the log at once, first and at most: a record may be as large as the whole
+/// answer.
 const CHUNK_FIRST: usize = 16;
 const CHUNK_MAX: usize = 1024;
 
@@ -52,9 +52,9 @@ struct GetRecordsAnswer<'a> {
     child_shards: Option<Vec<ChildShard<'a>>>,
 }
 
-/// What the store holds from a place on, as much as one answer may carry.
+/// What is kept from a place on, as much as one answer may carry.
 pub(super) struct Page {
-    pub(super) records: Vec<(String, StoredRecord)>,
+    pub(super) records: Vec<Kept>,
     bytes: usize,
     /// When the record behind the page arrived; `None` at the tip.
     next_arrival_ms: Option<u64>,
@@ -62,8 +62,7 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn shown(&self) -> Vec<Record<'_>> {
-        let records = self.records.iter();
-        records.map(|(key, stored)| record(key, stored)).collect()
+        self.records.iter().map(record).collect()
     }
 
     /// How far behind the tip a reader is after this page: zero only at the tip, else the age of the
@@ -75,12 +74,11 @@ impl Page {
 
     /// Where reading goes on after this page, which began at `place`.
     pub(super) fn next(&self, place: Place) -> Place {
-        let Some((key, _)) = self.records.last() else {
+        let Some(last) = self.records.last() else {
             return place;
         };
-        let sequence = after_slash(key).to_owned();
         Place {
-            sequence,
+            sequence: last.sequence.clone(),
             after: true,
             ..place
         }
@@ -111,7 +109,7 @@ impl Shared {
         {
             return Err(Refusal::rate(&place.stream, &place.shard));
         }
-        let page = self.page(&place, index, limit).await;
+        let page = page(&books.log, &stream, index, &place, limit)?;
         books
             .shard(&place.stream, &place.shard, now_ms)
             .answered(page.bytes as u64);
@@ -128,61 +126,60 @@ impl Shared {
             child_shards: ended.then(|| children(&stream, &shard.shard_id)),
         })
     }
+}
 
-    pub(super) async fn page(&self, place: &Place, index: i64, limit: usize) -> Page {
-        let hex = sequence::shard_ix_to_hex(index);
-        let end = sequence::shard_ix_to_hex(index + 1);
-        let behind = |key: &str| format!("{key}\0");
-        let mut from = format!("{hex}/{}", place.sequence);
-        if place.after {
-            from = behind(&from);
+/// The records from a place on, as many as one answer may carry.
+pub(super) fn page(
+    log: &Log,
+    stream: &Stream,
+    shard: i64,
+    place: &Place,
+    limit: usize,
+) -> rusqlite::Result<Page> {
+    let stream = incarnation(stream);
+    let mut page = Page {
+        records: Vec::new(),
+        bytes: 0,
+        next_arrival_ms: None,
+    };
+    let mut from = (place.sequence.clone(), place.after);
+    let mut chunk = CHUNK_FIRST;
+    loop {
+        let found = log.range(&stream, shard, (&from.0, from.1), chunk)?;
+        let last_chunk = found.len() < chunk;
+        for kept in found {
+            let bytes = kept.data.len() / 4 * 3 + kept.partition_key.len();
+            let full = page.records.len() == limit
+                || (page.bytes + bytes > ANSWER_BYTES_MAX && !page.records.is_empty());
+            if full {
+                page.next_arrival_ms = Some(kept.arrival_ms);
+                return Ok(page);
+            }
+            page.bytes += bytes;
+            page.records.push(kept);
         }
-        let mut page = Page {
-            records: Vec::new(),
-            bytes: 0,
-            next_arrival_ms: None,
-        };
-        let mut chunk = CHUNK_FIRST;
-        loop {
-            let found = self
-                .store
-                .get_records_range_limited(&place.stream, &from, &end, chunk)
-                .await;
-            let last_chunk = found.len() < chunk;
-            for (key, stored) in found {
-                let bytes = stored.data.len() / 4 * 3 + stored.partition_key.len();
-                let full = page.records.len() == limit
-                    || (page.bytes + bytes > ANSWER_BYTES_MAX && !page.records.is_empty());
-                if full {
-                    let arrival = milliseconds(stored.approximate_arrival_timestamp);
-                    page.next_arrival_ms = Some(arrival);
-                    return page;
-                }
-                page.bytes += bytes;
-                page.records.push((key, stored));
-            }
-            if last_chunk {
-                return page;
-            }
-            if let Some((key, _)) = page.records.last() {
-                from = behind(key);
-            }
-            chunk = (chunk * 2).min(CHUNK_MAX);
+        if last_chunk {
+            return Ok(page);
         }
+        if let Some(last) = page.records.last() {
+            from = (last.sequence.clone(), true);
+        }
+        chunk = (chunk * 2).min(CHUNK_MAX);
     }
 }
 
-fn record<'a>(key: &'a str, stored: &'a StoredRecord) -> Record<'a> {
+fn record(kept: &Kept) -> Record<'_> {
     Record {
-        sequence_number: after_slash(key),
-        approximate_arrival_timestamp: stored.approximate_arrival_timestamp,
-        data: &stored.data,
-        partition_key: &stored.partition_key,
+        sequence_number: &kept.sequence,
+        approximate_arrival_timestamp: seconds(kept.arrival_ms),
+        data: &kept.data,
+        partition_key: &kept.partition_key,
     }
 }
 
-fn after_slash(key: &str) -> &str {
-    key.split_once('/').map_or(key, |(_, sequence)| sequence)
+/// Milliseconds as AWS's JSON writes times: seconds with a fraction.
+pub(super) fn seconds(ms: u64) -> f64 {
+    std::time::Duration::from_millis(ms).as_secs_f64()
 }
 
 pub(super) fn milliseconds(seconds: f64) -> u64 {
@@ -224,4 +221,16 @@ pub(super) fn children<'a>(stream: &'a Stream, parent: &str) -> Vec<ChildShard<'
             hash_key_range: &shard.hash_key_range,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_survive_as_seconds() {
+        let text = serde_json::to_string(&seconds(1_795_420_800_123)).unwrap();
+        assert_eq!(text, "1795420800.123");
+        assert_eq!(milliseconds(seconds(1_795_420_800_123)), 1_795_420_800_123);
+    }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::books::Books;
 use super::iterator::Place;
+use super::log::incarnation;
 use super::read::{find, milliseconds};
 use super::{Refusal, Shared, parsed, written};
 use crate::local::front::wall_ms;
@@ -52,7 +53,7 @@ impl Shared {
             return Err(Refusal::rate(&name, &shard.shard_id));
         }
         let place = self
-            .place(&books, &stream, &request.shard_id, start)
+            .place(&mut books, &stream, &request.shard_id, start)
             .await?;
         written(&serde_json::json!({ "ShardIterator": place.token(wall_ms()) }))
     }
@@ -61,7 +62,7 @@ impl Shared {
     /// lie neither before nor behind the place.
     pub(super) async fn place(
         &self,
-        books: &Books,
+        books: &mut Books,
         stream: &Stream,
         shard_id: &str,
         start: Start,
@@ -74,9 +75,11 @@ impl Shared {
             ShardIteratorType::Latest => (self.tip(name, index, oldest).await?, false),
             ShardIteratorType::AtTimestamp => {
                 let from_ms = past(start.timestamp)?;
-                let hex = sequence::shard_ix_to_hex(index);
-                match books.first_since(name, &hex, from_ms) {
-                    Some(sequence) => (sequence.to_owned(), false),
+                match books
+                    .log
+                    .first_since(&incarnation(stream), index, from_ms)?
+                {
+                    Some(sequence) => (sequence, false),
                     None => (self.tip(name, index, oldest).await?, false),
                 }
             }

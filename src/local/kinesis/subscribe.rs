@@ -12,8 +12,9 @@ use ferrokinesis::types::ConsumerStatus;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::cbor::Wire;
 use super::iterator::Place;
-use super::read::{ChildShard, Page, Record, children, find};
+use super::read::{ChildShard, Page, Record, children, find, page};
 use super::start::Start;
 use super::{Refusal, Shared, parsed};
 use crate::local::front::wall_ms;
@@ -63,6 +64,7 @@ impl Shared {
     pub(super) async fn subscribe(
         self: Arc<Self>,
         body: &[u8],
+        wire: Wire,
         shutdown: CancellationToken,
     ) -> Result<Response, Refusal> {
         let request: SubscribeToShard = parsed(body)?;
@@ -96,7 +98,7 @@ impl Shared {
         };
         let start = request.starting_position;
         let mut place = self
-            .place(&books, &stream, &request.shard_id, start)
+            .place(&mut books, &stream, &request.shard_id, start)
             .await?;
         drop(books);
 
@@ -108,14 +110,14 @@ impl Shared {
                 let written = self.written.notified();
                 tokio::pin!(written);
                 written.as_mut().enable();
-                let idle = match self.step(&arn, ticket, place).await {
+                let idle = match self.step(&arn, ticket, place, wire).await {
                     Step::Send { event, next, idle } => {
-                        yield Ok(Bytes::from(encode_subscribe_event(&event, JSON)));
+                        yield Ok(Bytes::from(encode_subscribe_event(&event, wire.event_type())));
                         place = next;
                         idle
                     }
                     Step::Last { event } => {
-                        yield Ok(Bytes::from(encode_subscribe_event(&event, JSON)));
+                        yield Ok(Bytes::from(encode_subscribe_event(&event, wire.event_type())));
                         break;
                     }
                     Step::Over => break,
@@ -138,7 +140,7 @@ impl Shared {
         Ok((kind, Body::from_stream(events)).into_response())
     }
 
-    async fn step(&self, arn: &str, ticket: u64, place: Place) -> Step {
+    async fn step(&self, arn: &str, ticket: u64, place: Place, wire: Wire) -> Step {
         // Under one lock, as `GetRecords` does: an empty page of a closed shard is its end.
         let books = self.books.lock().await;
         if !books.subscribed(arn, &place.shard, ticket) {
@@ -150,26 +152,27 @@ impl Shared {
         let Ok((index, shard)) = find(&stream, &place.shard) else {
             return Step::Over;
         };
-        let page = self.page(&place, index, RECORDS_MAX).await;
+        let Ok(page) = page(&books.log, &stream, index, &place, RECORDS_MAX) else {
+            return Step::Over;
+        };
         drop(books);
         let closed = shard.sequence_number_range.ending_sequence_number.is_some();
         if closed && page.records.is_empty() {
             let child_shards = children(&stream, &shard.shard_id);
-            return event(&page, None, child_shards)
+            return event(wire, &page, None, child_shards)
                 .map_or(Step::Over, |event| Step::Last { event });
         }
         let idle = page.records.is_empty();
         let next = page.next(place);
-        let Some(event) = event(&page, Some(continuation(&next)), Vec::new()) else {
+        let Some(event) = event(wire, &page, Some(continuation(&next)), Vec::new()) else {
             return Step::Over;
         };
         Step::Send { event, next, idle }
     }
 }
 
-const JSON: &str = "application/json";
-
 fn event(
+    wire: Wire,
     page: &Page,
     continuation: Option<String>,
     children: Vec<ChildShard<'_>>,
@@ -180,7 +183,7 @@ fn event(
         millis_behind_latest: page.millis_behind(wall_ms()),
         child_shards: children,
     };
-    serde_json::to_vec(&event).ok()
+    wire.written(serde_json::to_vec(&event).ok()?)
 }
 
 /// A sequence number from which the next subscription goes on, at it or after it: behind the last

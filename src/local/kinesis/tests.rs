@@ -17,7 +17,7 @@ const SHARD_0: &str = "shardId-000000000000";
 const MIDDLE: &str = "170141183460469231731687303715884105728";
 
 async fn start(options: Options) -> (Running, Client, Kinesis) {
-    let kinesis = Kinesis::new(options);
+    let kinesis = Kinesis::new(options).unwrap();
     let server = kinesis.clone();
     let running = Running::start(|listener, shutdown| server.serve(listener, shutdown)).await;
     let client = Client::new(&running.sdk());
@@ -227,6 +227,45 @@ async fn an_iterator_expires() {
         .await
         .unwrap_err();
     assert!(error.into_service_error().is_expired_iterator_exception());
+}
+
+#[tokio::test]
+async fn clients_that_speak_cbor_and_json_read_each_others_records() {
+    use ciborium::cbor;
+    let (running, client, _) = start(unlimited()).await;
+    create(&client, 1).await;
+    put(&client, "by json").await;
+    let body = cbor!({ "StreamName" => "s", "PartitionKey" => "k",
+        "Data" => ciborium::Value::Bytes(b"by cbor".to_vec()) });
+    running
+        .cbor("Kinesis_20131202.PutRecord", &body.unwrap())
+        .await;
+    let first = iterator(&client, SHARD_0, ShardIteratorType::TrimHorizon).await;
+    assert_eq!(
+        texts(&read(&client, &first, 10).await),
+        ["by json", "by cbor"]
+    );
+
+    let body = cbor!({ "ShardIterator" => first }).unwrap();
+    let answer = running.cbor("Kinesis_20131202.GetRecords", &body).await;
+    let shown = format!("{answer:?}");
+    for data in ["by json", "by cbor"] {
+        let bytes = format!("{:?}", ciborium::Value::Bytes(data.as_bytes().to_vec()));
+        assert!(shown.contains(&bytes), "{shown}");
+    }
+    let body = cbor!({ "StreamName" => "none" }).unwrap();
+    let refused = running.cbor("Kinesis_20131202.ListShards", &body).await;
+    let shown = format!("{refused:?}");
+    assert!(shown.contains("ResourceNotFoundException"), "{shown}");
+    let body = cbor!({ "StreamName" => "s" }).unwrap();
+    let described = running
+        .cbor("Kinesis_20131202.DescribeStreamSummary", &body)
+        .await;
+    let shown = format!("{described:?}");
+    assert!(
+        shown.contains("StreamCreationTimestamp") && shown.contains("Tag(1, Integer(Integer(1"),
+        "times are whole milliseconds: {shown}"
+    );
 }
 
 #[tokio::test]

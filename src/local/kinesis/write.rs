@@ -1,13 +1,13 @@
 //! `PutRecord` and `PutRecords`.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ferrokinesis::sequence::partition_key_to_hash_key;
-use ferrokinesis::types::StoredRecordRef;
 use serde::{Deserialize, Serialize};
 
+use super::log::{Fresh, incarnation};
+use super::read::find;
 use super::{Refusal, Shared, parsed, written};
 use crate::local::front::wall_ms;
 
@@ -17,9 +17,6 @@ const RECORDS_MAX: usize = 500;
 const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Characters of a partition key.
 const KEY_CHARS_MAX: usize = 256;
-/// What a stored record costs beside its key and data: two copies of its 65-byte store key, the
-/// arrival time, and the collections' own bookkeeping; measured.
-const RECORD_OVERHEAD: usize = 340;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -116,12 +113,13 @@ impl Shared {
     }
 
     async fn put(&self, stream: &str, entries: &[Entry<'_>]) -> Result<Vec<Put>, Refusal> {
-        let shards = self.store.get_stream(stream).await?;
-        let record_max = shards.max_record_size_kib as usize * 1024;
+        let record_max = self.store.get_stream(stream).await?.max_record_size_kib as usize * 1024;
         let sizes = checked_sizes(entries, record_max)?;
         let hash_keys: Vec<u128> = entries.iter().map(hash_key).collect::<Result<_, _>>()?;
 
+        // While the books are held no shard is split or merged.
         let mut books = self.books.lock().await;
+        let shards = self.store.get_stream(stream).await?;
         // A stream shows its shards a moment before their sequence numbers are counted (from one);
         // uncounted, two records would get the same.
         let last = i64::try_from(shards.shards.len()).unwrap_or(i64::MAX) - 1;
@@ -147,12 +145,13 @@ impl Shared {
                 });
                 continue;
             }
-            let record = StoredRecordRef {
+            let (shard, _) = find(&shards, &place.shard_id)?;
+            batch.push(Fresh {
+                shard,
+                sequence: place.seq_num.clone(),
                 partition_key: &entry.partition_key,
                 data: &entry.data,
-                approximate_arrival_timestamp: seconds(arrival_ms),
-            };
-            batch.push((place.stream_key, record));
+            });
             puts.push(Put::Stored {
                 sequence_number: place.seq_num,
                 shard_id: place.shard_id,
@@ -161,22 +160,16 @@ impl Shared {
         if batch.is_empty() {
             return Ok(puts);
         }
-        self.store.put_records_batch(stream, &batch).await?;
+        let dropped = books
+            .log
+            .append(&incarnation(&shards), &batch, arrival_ms)?;
         self.written.notify_waiters();
-        let stream: Arc<str> = stream.into();
-        for (key, record) in batch {
-            let bytes = record.data.len() + record.partition_key.len() + RECORD_OVERHEAD;
-            books.keep(&stream, key, bytes, arrival_ms);
-        }
-        for (stream, keys) in books.outdated() {
-            if !self.crowded.swap(true, Ordering::Relaxed) {
-                let kept_bytes = self.options.retained_bytes;
-                tracing::warn!(
-                    kept_bytes,
-                    "kinesis is full: its oldest records are dropped"
-                );
-            }
-            self.store.delete_record_keys(&stream, &keys).await;
+        if dropped > 0 && !self.crowded.swap(true, Ordering::Relaxed) {
+            let kept_bytes = self.options.retained_bytes;
+            tracing::warn!(
+                kept_bytes,
+                "kinesis is full: its oldest records are dropped"
+            );
         }
         Ok(puts)
     }
@@ -234,11 +227,6 @@ fn decoded_len(text: &str) -> Option<usize> {
     (alphabet && padding <= 2 && text.len().is_multiple_of(4)).then(|| text.len() / 4 * 3 - padding)
 }
 
-/// Milliseconds as AWS's JSON writes times: seconds with a fraction.
-fn seconds(ms: u64) -> f64 {
-    std::time::Duration::from_millis(ms).as_secs_f64()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,13 +245,5 @@ mod tests {
         for text in ["YQ", "YQ=", "Y===", "Y Q=", "YQ=="[..3].trim(), "Y=Q="] {
             assert_eq!(decoded_len(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn milliseconds_survive_as_seconds() {
-        assert_eq!(
-            serde_json::to_string(&seconds(1_795_420_800_123)).unwrap(),
-            "1795420800.123"
-        );
     }
 }
