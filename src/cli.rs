@@ -5,6 +5,7 @@ pub mod failure;
 pub mod feed;
 pub mod gateway;
 pub mod health;
+pub mod leases;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod options;
@@ -48,6 +49,12 @@ enum Command {
     Local(local::Args),
     /// Put readings on the stream, one JSON object a line
     Feed(feed::Args),
+    /// Look at the lease table, and change it: release, reset, hand over, repair, adopt
+    ///
+    /// Beside running workers or without. Each change is shown first and asked about (or takes
+    /// --yes), is written only if the lease is still as it was seen, and is reported lease by
+    /// lease. A shard is named by its id or by the number in it (`7` for shardId-000000000007).
+    Leases(leases::Args),
     /// Ask a running worker or broadcaster whether it is well (for container checks)
     Health(health::Health),
 }
@@ -65,6 +72,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(&args),
         Command::Feed(args) => process::feed(&args, config),
+        Command::Leases(args) => leases::run(&args, config),
         Command::Health(health) => process::health(&health, &load(config)?),
     }
 }

@@ -54,6 +54,7 @@ pub mod invariant;
 pub mod item;
 pub mod keeper;
 pub mod lineage;
+pub mod operate;
 pub mod options;
 pub mod row;
 pub mod share;

@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod http;
 pub mod leases;
 pub mod metric;
+pub mod operator;
 pub mod settings;
 pub mod shutdown;
 pub mod tasks;

@@ -21,6 +21,8 @@ mod feeding;
 mod flow;
 #[path = "stories/gone.rs"]
 mod gone;
+#[path = "stories/leases.rs"]
+mod leases;
 #[path = "stories/resharding.rs"]
 mod resharding;
 #[path = "stories/sinks.rs"]

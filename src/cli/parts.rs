@@ -89,14 +89,8 @@ pub async fn worker(
     clients: &Clients,
 ) -> Result<WorkerParts, Failure> {
     let endpoints = clients.endpoints();
-    let kinesis = clients.kinesis();
-    let stream = StreamRef::from(needs.stream.as_str());
-    require::stream(&kinesis, &stream, endpoints).await?;
-    let table = DynamoLeases::new(clients.dynamodb(), &settings.lease.table);
-    let prepared = until_answered(|| table.prepare(settings.lease.create));
-    prepared
-        .await
-        .map_err(|error| lease_table(&error, &settings.lease.table, endpoints))?;
+    let stream = stream(&needs.stream, clients).await?;
+    let table = lease_table(&settings.lease.table, settings.lease.create, clients).await?;
     let sqs = clients.sqs();
     let mut queues = Vec::new();
     for url in &needs.queue_urls {
@@ -123,7 +117,7 @@ pub async fn worker(
     require::timestream(&client, &target.database, &target.table, endpoints).await?;
     let message_bytes_max = letters.message_bytes_max();
     Ok(WorkerParts {
-        stream: Kinesis::new(kinesis, stream),
+        stream,
         table,
         timestream: Timestream::new(
             client,
@@ -136,8 +130,36 @@ pub async fn worker(
     })
 }
 
+/// The stream of that name or ARN, checked to be there.
+///
+/// # Errors
+/// It is missing, unreachable or not permitted.
+pub async fn stream(name: &str, clients: &Clients) -> Result<Kinesis, Failure> {
+    let kinesis = clients.kinesis();
+    let stream = StreamRef::from(name);
+    require::stream(&kinesis, &stream, clients.endpoints()).await?;
+    Ok(Kinesis::new(kinesis, stream))
+}
+
+/// The lease table of that name, checked to be there, or made where that is allowed.
+///
+/// # Errors
+/// It is missing, unreachable, not permitted, or no lease table.
+pub async fn lease_table(
+    name: &str,
+    create: bool,
+    clients: &Clients,
+) -> Result<DynamoLeases, Failure> {
+    let table = DynamoLeases::new(clients.dynamodb(), name);
+    let prepared = until_answered(|| table.prepare(create));
+    prepared
+        .await
+        .map_err(|error| no_lease_table(&error, name, clients.endpoints()))?;
+    Ok(table)
+}
+
 /// Why the lease table cannot be used, and what to do.
-fn lease_table(error: &lease_table::Error, table: &str, endpoints: &Endpoints) -> Failure {
+fn no_lease_table(error: &lease_table::Error, table: &str, endpoints: &Endpoints) -> Failure {
     let makes_it = format!(
         "aws dynamodb create-table --table-name {table} --billing-mode PAY_PER_REQUEST \
          --attribute-definitions AttributeName=leaseKey,AttributeType=S \

@@ -166,7 +166,7 @@ fn feed_settings(args: &feed::Args, config: Option<&Path>) -> Result<Settings, F
 }
 
 /// The config of the local stand that was started last.
-fn local_config() -> Option<std::path::PathBuf> {
+pub(super) fn local_config() -> Option<std::path::PathBuf> {
     #[cfg(feature = "local")]
     {
         use crate::local::place;

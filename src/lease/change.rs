@@ -221,7 +221,7 @@ impl Author {
         Edit::Set(name::WRITER, Value::text(&self.writer))
     }
 
-    fn bumped(&self, row: &Row) -> Vec<Edit> {
+    pub(super) fn bumped(&self, row: &Row) -> Vec<Edit> {
         let next = Value::number(row.counter.next().0);
         vec![Edit::Set(name::COUNTER, next), self.signed()]
     }
@@ -256,7 +256,7 @@ impl Author {
     }
 }
 
-fn update(shard: &ShardId, only_if: Vec<Clause>, edits: Vec<Edit>) -> Change {
+pub(super) fn update(shard: &ShardId, only_if: Vec<Clause>, edits: Vec<Edit>) -> Change {
     Change {
         shard: shard.clone(),
         only_if,
@@ -264,11 +264,11 @@ fn update(shard: &ShardId, only_if: Vec<Clause>, edits: Vec<Edit>) -> Change {
     }
 }
 
-fn counter_is(counter: LeaseCounter) -> Clause {
+pub(super) fn counter_is(counter: LeaseCounter) -> Clause {
     Clause::Is(name::COUNTER, Value::number(counter.0))
 }
 
-fn as_seen(row: &Row) -> Vec<Clause> {
+pub(super) fn as_seen(row: &Row) -> Vec<Clause> {
     let same = |attribute, owner: &Option<WorkerId>| match owner {
         Some(owner) => Clause::Is(attribute, Value::text(owner.as_str())),
         None => Clause::Lacks(attribute),
@@ -280,7 +280,7 @@ fn as_seen(row: &Row) -> Vec<Clause> {
     ]
 }
 
-fn unowned() -> Vec<Edit> {
+pub(super) fn unowned() -> Vec<Edit> {
     let attributes = [
         name::OWNER,
         name::TW_OWNER,
@@ -290,7 +290,7 @@ fn unowned() -> Vec<Edit> {
     attributes.map(Edit::Remove).to_vec()
 }
 
-fn checkpoint(reached: Option<&Checkpoint>) -> Vec<Edit> {
+pub(super) fn checkpoint(reached: Option<&Checkpoint>) -> Vec<Edit> {
     let Some(reached) = reached else {
         return Vec::new();
     };
@@ -303,12 +303,12 @@ fn checkpoint(reached: Option<&Checkpoint>) -> Vec<Edit> {
     edits
 }
 
-fn ids(attribute: &'static str, shards: &BTreeSet<ShardId>) -> Option<Edit> {
+pub(super) fn ids(attribute: &'static str, shards: &BTreeSet<ShardId>) -> Option<Edit> {
     let ids: BTreeSet<_> = shards.iter().map(|id| id.as_str().to_owned()).collect();
     (!ids.is_empty()).then_some(Edit::Set(attribute, Value::Ss(ids)))
 }
 
-fn pin(start: Option<EpochMillis>) -> Option<Edit> {
+pub(super) fn pin(start: Option<EpochMillis>) -> Option<Edit> {
     let ms = u64::try_from(start?.0).ok()?;
     Some(Edit::Set(name::START_MS, Value::number(ms)))
 }

@@ -69,6 +69,9 @@ pub fn fence_margin(lease_duration: Duration) -> Duration {
     FENCE_MARGIN_MIN.max(lease_duration / FENCE_MARGIN_PART)
 }
 
+/// How long an owner drains for a handover by default, and so what an operator waits for.
+pub const HANDOFF_DEADLINE: Duration = Duration::from_secs(10);
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -77,7 +80,7 @@ impl Default for Options {
             renew_every: Duration::from_millis(3_300),
             scan_every: Duration::from_millis(800),
             shard_sync_every: Duration::from_secs(60),
-            handoff_deadline: Duration::from_secs(10),
+            handoff_deadline: HANDOFF_DEADLINE,
             drain_deadline: Duration::from_secs(20),
             last_writes: Duration::from_secs(3),
             retry_after: Duration::from_millis(250),

@@ -29,6 +29,7 @@ pub use sections::{
     Aws, Broadcaster, Connections, DeadLetter, Decode, Gateway, Http, Lease, Log, Pipeline, Queue,
     Shutdown, Source, Timestream,
 };
+pub use value::instant;
 
 use reader::Reader;
 

@@ -338,14 +338,19 @@ pub(crate) async fn all_shards(stand: &Stand) -> BTreeMap<String, aws_sdk_kinesi
 /// A row of the lease table, as DynamoDB has it.
 pub(crate) type Row = HashMap<String, AttributeValue>;
 
-pub(crate) async fn lease_rows(stand: &Stand) -> BTreeMap<String, Row> {
+/// A client of the stand's DynamoDB.
+pub(crate) fn dynamodb(stand: &Stand) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "test"))
         .endpoint_url(stand.text("dynamodb"))
         .build();
-    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+pub(crate) async fn lease_rows(stand: &Stand) -> BTreeMap<String, Row> {
+    let client = dynamodb(stand);
     let table = stand.text("lease_table");
     let answer = client.scan().table_name(table).consistent_read(true).send();
     let rows = answer.await.expect("the table is scanned").items;

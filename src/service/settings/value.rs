@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::secret::Secret;
+use crate::model::EpochMillis;
 
 /// A value as it was written, before anybody asked what it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +130,14 @@ impl Setting for bool {
             _ => Err(Unfit::PLAIN),
         }
     }
+}
+
+/// Reads an instant from the command line as the settings do.
+///
+/// # Errors
+/// What an instant looks like.
+pub fn instant(text: &str) -> Result<EpochMillis, &'static str> {
+    EpochMillis::read(&Raw::Variable(text.to_owned())).map_err(|_| EpochMillis::FORM)
 }
 
 impl Setting for u64 {
