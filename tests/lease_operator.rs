@@ -20,6 +20,7 @@ use tidewire::lease::talk::{Event, Say};
 use tidewire::lease::{Answer, Author, Change, Item, Options, Row};
 use tidewire::model::{Checkpoint, EpochMillis, Fault, Shard, ShardId, Start, WorkerId};
 use tidewire::service::clock::Clock;
+use tidewire::service::http::beat::Beats;
 use tidewire::service::leases::{self, Parts, Status};
 use tidewire::service::operator::{Done, Operator, Watched};
 use tidewire::service::tasks::Tasks;
@@ -128,6 +129,7 @@ impl Worker {
             worker: WorkerId::from(name),
             writer: format!("process-of-{name}"),
             create_table: false,
+            beats: Beats::new(Clock::of_the_runtime()),
             tasks: tasks.clone(),
         };
         let service = leases::run(
