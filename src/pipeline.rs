@@ -6,7 +6,7 @@
 //! ```text
 //!  Ready -> [budget] -> Read -> Page -> one unit per reading and sink
 //!                                         |            |
-//!                              [lane: time series]  [lane: each queue]  -> Write / Send -> Answered
+//!                              [lane: each store]   [lane: each queue]  -> Write / Send -> Answered
 //!                                         |            |
 //!                                  acknowledged, skipped, or [letters] -> File -> Answered
 //!                                         |
@@ -35,12 +35,12 @@ pub use books::{Book, Books, RecordBook, Rule};
 pub use lane::LaneStatus;
 pub use ownership::Shard;
 pub use state::Pipeline;
-pub use unit::{FlightId, Prepared, PreparedRecord, Slot};
+pub use unit::{FlightId, ForStore, Prepared, PreparedRecord, Slot};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::talk::Say;
+use crate::lease::talk::{Event, Say};
 use crate::model::{
     ChildShard, DeadLetter, LeaseCounter, RejectionKind, ShardId, Stage, Start, StreamName,
 };
@@ -50,16 +50,8 @@ use crate::model::{
 pub struct Options {
     /// The stream, for dead letters.
     pub stream: StreamName,
-    /// Whether there is a time-series sink at all.
-    pub has_store: bool,
-    /// What the time-series sink is called in dead letters and metrics.
-    pub store: Stage,
-    /// Readings in a request to the store (Timestream: 100).
-    pub store_batch_max: usize,
-    /// How long a reading waits for others before its request is sent.
-    pub store_window: Duration,
-    /// Requests to the store under way at once, each of other shards.
-    pub store_requests_max: usize,
+    /// The time-series stores; every one gets every reading.
+    pub stores: Vec<StoreOptions>,
     /// How many queues there are; every one gets every reading.
     pub queues: usize,
     /// What a queue's messages look like.
@@ -78,17 +70,42 @@ pub struct Options {
     pub records_max: u32,
 }
 
+/// How readings travel to one time-series store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// What it is called in dead letters and metrics.
+    pub name: Stage,
+    /// Readings in a request (Timestream: 100).
+    pub batch_max: usize,
+    /// Bytes that the readings of a request take in memory, which is more than on the wire.
+    pub bytes_max: usize,
+    /// How long a reading waits for others before its request is sent.
+    pub window: Duration,
+    /// Requests under way at once, each of other shards.
+    pub requests_max: usize,
+}
+
+impl StoreOptions {
+    /// The defaults for a store of that name.
+    #[must_use]
+    pub fn new(name: Stage) -> Self {
+        Self {
+            name,
+            batch_max: 100,
+            bytes_max: usize::MAX,
+            window: Duration::from_millis(500),
+            requests_max: 16,
+        }
+    }
+}
+
 impl Options {
-    /// The defaults for a stream and a number of queues.
+    /// The defaults for a store, a stream and a number of queues.
     #[must_use]
     pub fn new(stream: StreamName, queues: usize) -> Self {
         Self {
             stream,
-            has_store: true,
-            store: Stage::Timestream,
-            store_batch_max: 100,
-            store_window: Duration::from_millis(500),
-            store_requests_max: 16,
+            stores: vec![StoreOptions::new(Stage::Timestream)],
             queues,
             queue_format: message::Format::Packed,
             queue_window: Duration::from_millis(100),
@@ -101,18 +118,31 @@ impl Options {
     }
 }
 
-/// A sink: the store is the first, the queues follow in their order.
+/// A sink: the stores are the first, the queues follow, each in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SinkId(pub usize);
 
-impl SinkId {
-    /// The time-series store.
-    pub const STORE: Self = Self(0);
+/// What a sink is, and its place among those of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SinkKind {
+    Store(usize),
+    Queue(usize),
+}
 
-    /// The sink of a queue by its place in the list.
-    #[must_use]
-    pub fn queue(index: usize) -> Self {
-        Self(index + 1)
+impl Options {
+    /// What a sink is.
+    pub(crate) fn kind(&self, sink: SinkId) -> SinkKind {
+        match sink.0.checked_sub(self.stores.len()) {
+            None => SinkKind::Store(sink.0),
+            Some(queue) => SinkKind::Queue(queue),
+        }
+    }
+
+    /// What a sink's dead letters give as their stage.
+    pub(crate) fn stage(&self, sink: SinkId) -> Stage {
+        self.stores
+            .get(sink.0)
+            .map_or(Stage::Queue, |store| store.name)
     }
 }
 
@@ -162,8 +192,28 @@ pub enum Input {
         /// What it is.
         answer: Answer,
     },
+    /// A request was asked to come more slowly, and will be repeated.
+    Throttled(FlightId),
     /// Time has passed.
     Tick,
+}
+
+impl From<Event> for Input {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Granted {
+                shard,
+                epoch,
+                start,
+            } => Self::Granted {
+                shard,
+                epoch,
+                start,
+            },
+            Event::Drain { shard, epoch, .. } => Self::Drain { shard, epoch },
+            Event::Revoked { shard, epoch } => Self::Revoked { shard, epoch },
+        }
+    }
 }
 
 /// One answer of the stream, decoded.
@@ -222,10 +272,12 @@ pub enum Effect {
     },
     /// End a reader; a page it still brings is ignored.
     StopReading(Slot),
-    /// Write these to the store; all their rows differ.
+    /// Write these to a store; all their rows there differ.
     Write {
         /// Names the request.
         flight: FlightId,
+        /// Which store.
+        store: usize,
         /// What to write.
         batch: Vec<Arc<Prepared>>,
     },

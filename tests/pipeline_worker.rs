@@ -12,6 +12,8 @@ mod shards;
 mod sinks;
 #[path = "support/stand.rs"]
 mod stand;
+#[path = "pipeline_worker/stores.rs"]
+mod stores;
 
 use stand::Stand;
 use tidewire::model::message::Packed;

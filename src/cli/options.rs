@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::aws;
 use crate::decode;
 use crate::lease;
-use crate::model::DeviceId;
+use crate::model::{DeviceId, Stage};
 use crate::pipeline;
 use crate::push;
 use crate::service::broadcaster;
@@ -57,8 +57,11 @@ fn shares(settings: &Settings) -> Shares {
 pub fn worker(settings: &Settings, needs: &WorkerSettings) -> worker::Options {
     let stream = aws::kinesis::StreamRef::from(needs.stream.as_str());
     let pipeline = pipeline::Options {
-        store_window: millis(settings.timestream.window_ms),
-        store_requests_max: count(settings.timestream.requests_in_flight_max),
+        stores: vec![pipeline::StoreOptions {
+            window: millis(settings.timestream.window_ms),
+            requests_max: count(settings.timestream.requests_in_flight_max),
+            ..pipeline::StoreOptions::new(Stage::Timestream)
+        }],
         queue_format: match settings.queue.format {
             QueueFormat::Packed => pipeline::message::Format::Packed,
             QueueFormat::Single => pipeline::message::Format::Single,

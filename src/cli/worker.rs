@@ -162,7 +162,7 @@ impl Plan {
         let reading = worker::run(
             worker::Parts {
                 stream,
-                store: Some(Arc::new(found.timestream)),
+                stores: vec![Arc::new(found.timestream)],
                 queues: found.queues.into_iter().map(Arc::new).collect(),
                 dead_letters: Arc::new(found.dead_letters),
                 tasks: tasks.clone(),

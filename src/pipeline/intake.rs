@@ -6,7 +6,7 @@ use super::letters::Letter;
 use super::message::PACKED_ENVELOPE;
 use super::state::Pipeline;
 use super::unit::{Prepared, PreparedRecord, Slot, Unit};
-use super::{PreparedPage, SinkId};
+use super::{PreparedPage, SinkId, SinkKind};
 use crate::model::{Millis, RejectionKind, Stage};
 
 impl Pipeline {
@@ -100,8 +100,9 @@ impl Pipeline {
 
     /// What is certain before a sink is asked.
     fn known_fate(&self, now: Millis, sink: SinkId, prepared: &Prepared) -> Option<Fate> {
-        if sink == SinkId::STORE {
-            return prepared.refused.as_ref().map(|reason| Fate::Refused {
+        if let SinkKind::Store(store) = self.options.kind(sink) {
+            let refused = prepared.stores.get(store)?.refused.as_ref();
+            return refused.map(|reason| Fate::Refused {
                 kind: RejectionKind::Other,
                 reason: reason.clone(),
             });
@@ -137,11 +138,7 @@ impl Pipeline {
                     self.letters.push(Letter {
                         unit,
                         sink: Some(sink),
-                        stage: if sink == SinkId::STORE {
-                            self.options.store
-                        } else {
-                            Stage::Queue
-                        },
+                        stage: self.options.stage(sink),
                         reason,
                         bytes: entry.map_or(0, |entry| entry.record.data.len()),
                     });

@@ -5,54 +5,32 @@
 //! a different one waits, and its shard's later readings wait with it.
 
 mod flight;
+mod pace;
+mod rows;
+mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use super::unit::{FlightId, Prepared, Slot, Unit};
 use super::{Answer, Refusal};
-use crate::model::{Millis, RejectionKind, RowKey};
-use flight::{Flight, Load, Request, finish};
-
-/// What bounds a request.
-#[derive(Clone, Debug)]
-pub(super) struct Limits {
-    pub(super) items_max: usize,
-    /// Sum of the items' message forms; the store has no such bound.
-    pub(super) bytes_max: usize,
-    pub(super) window: Duration,
-    pub(super) requests_max: usize,
-    /// Whether rows matter: a store has rows, a queue has none.
-    pub(super) keyed: bool,
-}
+use crate::model::{Millis, RejectionKind};
+use flight::{Flight, Load, Request, finish, middle};
+use pace::Pace;
+pub(super) use rows::Keyed;
+use rows::Rows;
+pub(super) use waiting::Limits;
+use waiting::{Item, Waiting};
 
 #[derive(Debug)]
 pub(super) struct Lane {
     limits: Limits,
     waiting: BTreeMap<Slot, Waiting>,
     flights: BTreeMap<FlightId, Flight>,
-    /// Rows under way, and in which request.
-    rows: BTreeMap<RowKey, FlightId>,
-}
-
-/// One shard's readings that have not left yet.
-#[derive(Debug, Default)]
-struct Waiting {
-    items: VecDeque<Item>,
-    /// A request under way holds readings of this shard.
-    busy: bool,
-    /// Send at once: the shard is to be handed back, or has ended.
-    urgent: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Item {
-    unit: Unit,
-    since: Millis,
-    prepared: Arc<Prepared>,
+    rows: Rows,
+    pace: Pace,
 }
 
 /// What became of one unit.
@@ -90,15 +68,18 @@ pub struct LaneStatus {
     pub waiting: u64,
     /// Requests under way.
     pub requests: u64,
+    /// Requests that may be under way by now: fewer than configured after throttling.
+    pub requests_allowed: u64,
 }
 
 impl Lane {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            limits,
             waiting: BTreeMap::new(),
             flights: BTreeMap::new(),
-            rows: BTreeMap::new(),
+            rows: Rows::new(limits.keyed),
+            pace: Pace::new(limits.requests_max),
+            limits,
         }
     }
 
@@ -110,15 +91,18 @@ impl Lane {
                 .map(|shard| shard.items.len() as u64)
                 .sum(),
             requests: self.flights.len() as u64,
+            requests_allowed: self.pace.allowed() as u64,
         }
     }
 
     pub(super) fn push(&mut self, unit: Unit, prepared: Arc<Prepared>, now: Millis) {
+        let bytes = self.limits.weight(&prepared);
         let waiting = self.waiting.entry(unit.slot).or_default();
-        waiting.items.push_back(Item {
+        waiting.push(Item {
             unit,
             since: now,
             prepared,
+            bytes,
         });
     }
 
@@ -130,7 +114,7 @@ impl Lane {
     /// The next request, if one is due.
     pub(super) fn take(&mut self, id: FlightId, now: Millis) -> Option<Vec<Arc<Prepared>>> {
         self.ride_along();
-        if self.flights.len() >= self.limits.requests_max || !self.is_due(now) {
+        if self.is_full() || !self.is_due(now) {
             return None;
         }
         let mut idle: Vec<(Millis, Slot)> = self
@@ -167,11 +151,20 @@ impl Lane {
 
     /// When a request will be due that is not due yet.
     pub(super) fn due(&self, now: Millis) -> Option<Millis> {
-        let full = self.flights.len() >= self.limits.requests_max;
+        let full = self.is_full();
         self.idle()
             .map(|(_, _, front)| front.since + self.limits.window)
             .filter(|due| *due > now && !full)
             .min()
+    }
+
+    fn is_full(&self) -> bool {
+        self.flights.len() >= self.pace.allowed()
+    }
+
+    /// A request was throttled and will be repeated.
+    pub(super) fn throttled(&mut self, now: Millis) {
+        self.pace.throttled(now);
     }
 
     fn idle(&self) -> impl Iterator<Item = (Slot, &Waiting, &Item)> {
@@ -182,23 +175,14 @@ impl Lane {
     }
 
     fn is_due(&self, now: Millis) -> bool {
-        let (mut items, mut bytes) = (0, 0);
+        let (mut items, mut bytes) = (0_usize, 0_usize);
         for (_, waiting, front) in self.idle() {
             if waiting.urgent || front.since + self.limits.window <= now {
                 return true;
             }
             items += waiting.items.len();
-            if items >= self.limits.items_max {
-                return true;
-            }
-            // The bytes of at most one request are summed, however many wait.
-            for item in &waiting.items {
-                if self.limits.bytes_max == usize::MAX || bytes >= self.limits.bytes_max {
-                    break;
-                }
-                bytes += item.prepared.live.len() + 1;
-            }
-            if bytes >= self.limits.bytes_max {
+            bytes = bytes.saturating_add(waiting.bytes);
+            if items >= self.limits.items_max || bytes >= self.limits.bytes_max {
                 return true;
             }
         }
@@ -214,14 +198,14 @@ impl Lane {
             let mut joined: Option<FlightId> = None;
             while !waiting.busy
                 && let Some(front) = waiting.items.front()
-                && let Some(id) = self.rows.get(&front.prepared.row).copied()
+                && let Some(id) = self.rows.holder(&front.prepared)
                 && joined.is_none_or(|joined| joined == id)
                 && let Some(flight) = self.flights.get_mut(&id)
-                && let Some(load) = flight.load(&front.prepared.row)
+                && let Some(load) = flight.load(&self.rows, &front.prepared)
                 && load.prepared.says_the_same(&front.prepared)
             {
                 load.followers.push(front.unit);
-                waiting.items.pop_front();
+                waiting.pop();
                 flight.slots.insert(*slot);
                 joined = Some(id);
             }
@@ -235,14 +219,9 @@ impl Lane {
             return;
         };
         while let Some(front) = waiting.items.front() {
-            let taken = self
-                .limits
-                .keyed
-                .then(|| self.rows.get(&front.prepared.row))
-                .flatten();
-            match taken {
-                Some(id) if *id == request.id => {
-                    let load = request.load(&front.prepared.row);
+            match self.rows.holder(&front.prepared) {
+                Some(id) if id == request.id => {
+                    let load = request.load(&self.rows, &front.prepared);
                     match load.filter(|load| load.prepared.says_the_same(&front.prepared)) {
                         Some(load) => load.followers.push(front.unit),
                         None => break,
@@ -250,7 +229,7 @@ impl Lane {
                 }
                 Some(_) => break,
                 None => {
-                    let bytes = front.prepared.live.len() + 1;
+                    let bytes = front.bytes;
                     let fits = request.loads.len() < self.limits.items_max
                         && (request.loads.is_empty()
                             || request.bytes.saturating_add(bytes) <= self.limits.bytes_max);
@@ -258,9 +237,7 @@ impl Lane {
                         break;
                     }
                     request.bytes += bytes;
-                    if self.limits.keyed {
-                        self.rows.insert(front.prepared.row.clone(), request.id);
-                    }
+                    self.rows.claim(&front.prepared, request.id);
                     request.loads.push(Load {
                         lead: Some(front.unit),
                         prepared: Arc::clone(&front.prepared),
@@ -268,7 +245,7 @@ impl Lane {
                     });
                 }
             }
-            waiting.items.pop_front();
+            waiting.pop();
             waiting.busy = true;
             request.slots.insert(slot);
         }
@@ -283,12 +260,13 @@ impl Lane {
         let mut part = flight.parts.pop().unwrap_or_default();
         match answer {
             Answer::Taken(refusals) => {
+                self.pace.answered();
                 finish(&mut self.rows, part, &refusals, &mut settled.fates);
             }
             Answer::Rejected(_) if part.len() > 1 => {
                 // Halves, the first one first: which of them is bad shows in at most
                 // 2 log2(n) requests, and order holds.
-                let second = part.split_off(part.len() / 2);
+                let second = part.split_off(middle(&part));
                 flight.parts.push(second);
                 flight.parts.push(part);
             }
@@ -307,6 +285,11 @@ impl Lane {
             Some(part) => {
                 let batch = part.iter().map(|load| Arc::clone(&load.prepared));
                 settled.next = Some(batch.collect());
+                for slot in flight.done() {
+                    if let Some(waiting) = self.waiting.get_mut(&slot) {
+                        waiting.busy = false;
+                    }
+                }
             }
             None => self.land(id),
         }
@@ -319,7 +302,7 @@ impl Lane {
             return;
         };
         for load in flight.parts.iter().flatten() {
-            self.rows.remove(&load.prepared.row);
+            self.rows.release(&load.prepared);
         }
         for slot in flight.slots {
             if let Some(waiting) = self.waiting.get_mut(&slot) {
@@ -355,8 +338,9 @@ impl Lane {
         let is_old = |prepared: &Prepared| prepared.expires.is_some_and(|at| at <= now);
         let mut fates = Vec::new();
         for waiting in self.waiting.values_mut() {
-            while let Some(item) = waiting.items.pop_front_if(|front| is_old(&front.prepared)) {
-                fates.push((item.unit, Fate::Expired));
+            while let Some(front) = waiting.items.front().filter(|item| is_old(&item.prepared)) {
+                fates.push((front.unit, Fate::Expired));
+                waiting.pop();
             }
         }
         let old: Vec<FlightId> = self

@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::model::message::{Packed, WireReading};
-    use crate::model::{DeviceId, EpochMillis, EpochNanos, Position, RowKey, ShardId, Value};
+    use crate::model::{DeviceId, EpochMillis, EpochNanos, Position, ShardId, Value};
 
     fn reading(device: &str, text: &str) -> Reading {
         Reading {
@@ -173,8 +173,7 @@ mod tests {
         Arc::new(Prepared {
             live: format.write(reading),
             reading: reading.clone(),
-            row: RowKey(Vec::new()),
-            refused: None,
+            stores: Box::default(),
             expires: None,
         })
     }

@@ -1,15 +1,16 @@
 //! The pipeline's state, and the steps that move between its parts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::books::Books;
 use super::budget::Budget;
-use super::lane::{Lane, LaneStatus, Limits};
+use super::lane::{Keyed, Lane, LaneStatus, Limits};
 use super::letters::{self, Letters};
 use super::message::{Format, PACKED_ENVELOPE};
 use super::ownership::Shard;
-use super::unit::{FlightId, Slot};
-use super::{Effect, Input, Options, SinkId};
+use super::unit::{FlightId, Prepared, Slot};
+use super::{Effect, Input, Options, SinkId, SinkKind};
 use crate::model::{Millis, ShardId};
 
 /// SQS: entries of one request.
@@ -49,12 +50,14 @@ impl Pipeline {
     /// Nothing read yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let store = Lane::new(Limits {
-            items_max: options.store_batch_max,
-            bytes_max: usize::MAX,
-            window: options.store_window,
-            requests_max: options.store_requests_max,
-            keyed: true,
+        let stores = options.stores.iter().enumerate().map(|(index, store)| {
+            Lane::new(Limits {
+                items_max: store.batch_max,
+                bytes_max: store.bytes_max,
+                window: store.window,
+                requests_max: store.requests_max,
+                keyed: Keyed::Rows(index),
+            })
         });
         let (items_max, bytes_max) = match options.queue_format {
             Format::Packed => (
@@ -69,10 +72,10 @@ impl Pipeline {
                 bytes_max,
                 window: options.queue_window,
                 requests_max: options.queue_requests_max,
-                keyed: false,
+                keyed: Keyed::Nothing,
             })
         });
-        let lanes: Vec<Lane> = std::iter::once(store).chain(queues).collect();
+        let lanes: Vec<Lane> = stores.chain(queues).collect();
         Self {
             books: Books::new(lanes.len()),
             budget: Budget::new(options.budget_bytes, options.reads_max, options.records_max),
@@ -119,6 +122,11 @@ impl Pipeline {
             Input::Page { slot, page } => self.page(now, slot, page),
             Input::NoPage(slot) => self.budget.settle(slot, 0, 0),
             Input::Answered { flight, answer } => self.answered(now, flight, answer, &mut effects),
+            Input::Throttled(flight) => {
+                if let Some(Place::Sink(sink)) = self.flights.get(&flight) {
+                    self.lanes[sink.0].throttled(now);
+                }
+            }
             Input::Tick => self.expire(now, &mut effects),
         }
         self.pump(now, &mut effects);
@@ -171,10 +179,9 @@ impl Pipeline {
         self.lanes.get(sink.0).map(Lane::status)
     }
 
-    /// The sinks that get readings.
+    /// The sinks, each of which gets every reading.
     pub(super) fn sinks(&self) -> impl Iterator<Item = SinkId> + Clone + use<> {
-        let first = usize::from(!self.options.has_store);
-        (first..self.lanes.len()).map(SinkId)
+        (0..self.lanes.len()).map(SinkId)
     }
 
     fn answered(
@@ -189,7 +196,7 @@ impl Pipeline {
             Some(Place::Sink(sink)) => {
                 let settled = self.lanes[sink.0].answered(flight, answer);
                 match settled.next {
-                    Some(batch) => effects.push(request(sink, flight, batch)),
+                    Some(batch) => effects.push(self.request(sink, flight, batch)),
                     None => drop(self.flights.remove(&flight)),
                 }
                 for (unit, fate) in settled.fates {
@@ -211,7 +218,7 @@ impl Pipeline {
 
     fn expire(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         for index in 0..self.lanes.len() {
-            if index == SinkId::STORE.0 {
+            if let SinkKind::Store(_) = self.options.kind(SinkId(index)) {
                 continue;
             }
             let (fates, flights) = self.lanes[index].expire(now);
@@ -231,7 +238,7 @@ impl Pipeline {
             let mut id = FlightId(self.next_id());
             while let Some(batch) = self.lanes[index].take(id, now) {
                 self.flights.insert(id, Place::Sink(SinkId(index)));
-                effects.push(request(SinkId(index), id, batch));
+                effects.push(self.request(SinkId(index), id, batch));
                 id = FlightId(self.next_id());
             }
         }
@@ -253,6 +260,21 @@ impl Pipeline {
                     None => self.ready.push_back(slot),
                 }
             }
+        }
+    }
+
+    fn request(&self, sink: SinkId, flight: FlightId, batch: Vec<Arc<Prepared>>) -> Effect {
+        match self.options.kind(sink) {
+            SinkKind::Store(store) => Effect::Write {
+                flight,
+                store,
+                batch,
+            },
+            SinkKind::Queue(queue) => Effect::Send {
+                flight,
+                queue,
+                batch,
+            },
         }
     }
 
@@ -278,16 +300,5 @@ impl Pipeline {
     pub(super) fn next_id(&mut self) -> u64 {
         self.ids += 1;
         self.ids
-    }
-}
-
-fn request(sink: SinkId, flight: FlightId, batch: Vec<std::sync::Arc<super::Prepared>>) -> Effect {
-    match sink.0.checked_sub(1) {
-        None => Effect::Write { flight, batch },
-        Some(queue) => Effect::Send {
-            flight,
-            queue,
-            batch,
-        },
     }
 }

@@ -19,14 +19,21 @@ pub struct FlightId(pub(super) u64);
 pub struct Prepared {
     /// The reading.
     pub reading: Reading,
-    /// The row it lands on.
-    pub row: RowKey,
-    /// Why the store will not take it, where that is known beforehand.
-    pub refused: Option<String>,
+    /// What each store makes of it, in the stores' order.
+    pub stores: Box<[ForStore]>,
     /// Its form in a queue's message; empty where there are no queues.
     pub live: Box<str>,
     /// When it is too old for the queues, by `queue.max_age`.
     pub expires: Option<Millis>,
+}
+
+/// A reading, as one store sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForStore {
+    /// The row it lands on.
+    pub row: RowKey,
+    /// Why the store will not take it, where that is known beforehand.
+    pub refused: Option<String>,
 }
 
 impl Prepared {
@@ -36,9 +43,9 @@ impl Prepared {
     }
 
     /// Memory it takes, roughly; the budget counts this.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         /// The structs themselves and what the lanes keep for them.
-        const FIXED: usize = 384;
+        const FIXED: usize = 304;
         /// A measure's entry and its value.
         const MEASURE: usize = 48;
         let measures: usize = self
@@ -48,9 +55,17 @@ impl Prepared {
             // A short name is shared, but which ones are is not known here.
             .map(|(name, value)| MEASURE + name.len() + value.metered_bytes())
             .sum();
-        let refused = self.refused.as_ref().map_or(0, String::len);
-        // The device and the dimensions stand in the row's key, and once more by themselves.
-        FIXED + measures + 2 * self.row.0.len() + self.live.len() + refused
+        /// A store's row and what its lane keeps for it.
+        const STORE: usize = 96;
+        let stores: usize = self
+            .stores
+            .iter()
+            // The device and the dimensions stand in the row's key, and once more by themselves.
+            .map(|store| {
+                STORE + 2 * store.row.0.len() + store.refused.as_ref().map_or(0, String::len)
+            })
+            .sum();
+        FIXED + measures + stores + self.live.len()
     }
 }
 

@@ -25,7 +25,7 @@ use crate::door::queue::QueueSender;
 use crate::door::stream::Stream;
 use crate::door::time_series::TimeSeries;
 use crate::lease::talk::{Event, Say};
-use crate::model::{Millis, ShardId, Start};
+use crate::model::{Fault, Millis, ShardId, Start};
 use crate::pipeline::{self, Effect, FlightId, Input, Pipeline, Slot};
 use crate::service::clock::Clock;
 use crate::service::http::beat::Beats;
@@ -46,8 +46,9 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
 pub struct Parts<S, T, Q, D> {
     /// The stream.
     pub stream: Arc<S>,
-    /// The time-series store. None: readings only go live.
-    pub store: Option<Arc<T>>,
+    /// The time-series stores, in the order of the pipeline's options; every one gets every
+    /// reading. None: readings only go live.
+    pub stores: Vec<Arc<T>>,
     /// The live queues; every one gets every reading. None: nothing is sent live.
     pub queues: Vec<Arc<Q>>,
     /// Where dead letters go.
@@ -127,7 +128,7 @@ pub async fn run<S, T, Q, D>(
             biased;
             event = events.recv(), if open => {
                 open = event.is_some();
-                Some(event.map_or(Input::Closed, input_of))
+                Some(event.map_or(Input::Closed, Input::from))
             }
             permit = says.reserve(), if !core.outbox.is_empty() => {
                 core.say(permit.ok());
@@ -151,22 +152,6 @@ pub async fn run<S, T, Q, D>(
     }
     let now = core.clock.now();
     core.publish(now);
-}
-
-fn input_of(event: Event) -> Input {
-    match event {
-        Event::Granted {
-            shard,
-            epoch,
-            start,
-        } => Input::Granted {
-            shard,
-            epoch,
-            start,
-        },
-        Event::Drain { shard, epoch, .. } => Input::Drain { shard, epoch },
-        Event::Revoked { shard, epoch } => Input::Revoked { shard, epoch },
-    }
 }
 
 /// The core task's state.
@@ -208,10 +193,9 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
         status: watch::Sender<Status>,
     ) -> Self {
         options.pipeline.queues = parts.queues.len();
-        options.pipeline.has_store = parts.store.is_some();
-        if let Some(store) = &parts.store {
-            let batch_max = &mut options.pipeline.store_batch_max;
-            *batch_max = (*batch_max).min(store.batch_max());
+        options.pipeline.stores.truncate(parts.stores.len());
+        for (known, store) in options.pipeline.stores.iter_mut().zip(&parts.stores) {
+            known.batch_max = known.batch_max.min(store.batch_max());
         }
         Self {
             decode: Arc::new(options.decode.clone()),
@@ -246,9 +230,15 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                     Origin::Reader(slot) => self.readers.contains_key(&slot),
                     Origin::Request(flight) => self.flights.contains_key(&flight),
                 };
-                if wanted {
-                    self.troubles.failed(now, failure);
+                if !wanted {
+                    return None;
                 }
+                let throttled = match failure.origin {
+                    Origin::Request(flight) if failure.fault == Fault::Throttled => Some(flight),
+                    _ => None,
+                };
+                self.troubles.failed(now, failure);
+                return throttled.map(Input::Throttled);
             }
             Note::Well(part) => self.troubles.well(now, &part),
         }
@@ -268,12 +258,15 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                     }
                 }
                 Effect::Read { slot, limit } => self.permit(slot, limit),
-                Effect::Write { flight, batch } => {
-                    if let Some(store) = self.parts.store.clone() {
-                        let part = flights::store_part(&self.options);
-                        let crew = self.crew(part, flight);
-                        self.start(crew.stop.clone(), flights::write(crew, store, batch));
-                    }
+                Effect::Write {
+                    flight,
+                    store,
+                    batch,
+                } => {
+                    let part = flights::store_part(&self.options.pipeline.stores[store]);
+                    let crew = self.crew(part, flight);
+                    let store = Arc::clone(&self.parts.stores[store]);
+                    self.start(crew.stop.clone(), flights::write(crew, store, batch));
                 }
                 Effect::Send {
                     flight,

@@ -17,7 +17,7 @@ async fn the_loop_turns_though_nothing_comes_and_one_that_hangs_is_named() {
     let beats = Beats::new(Clock::of_the_runtime());
     let parts = Parts {
         stream: Arc::new(MemoryStream::default()),
-        store: Some(Arc::new(MemoryStore::default())),
+        stores: vec![Arc::new(MemoryStore::default())],
         queues: vec![Arc::new(MemoryQueue::default())],
         dead_letters: Arc::new(MemoryLetters::default()),
         tasks: Tasks::new(),

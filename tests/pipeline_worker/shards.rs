@@ -140,7 +140,7 @@ async fn what_is_in_flight_when_a_lease_is_lost_is_abandoned_and_read_again() {
 async fn a_drained_shard_is_handed_back_at_once_with_everything_checkpointed() {
     let mut stand = Stand::start_with(|options| {
         // A window so long that only draining can explain what is sent.
-        options.pipeline.store_window = Duration::from_secs(3_600);
+        options.pipeline.stores[0].window = Duration::from_secs(3_600);
     });
     let last = put_many(&stand, 0, 30);
     stand.grant(0, Start::TrimHorizon).await;

@@ -23,6 +23,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 pub(crate) struct Stand {
     pub(crate) stream: Arc<MemoryStream>,
     pub(crate) store: Arc<MemoryStore>,
+    /// A second store, written to where the options name it.
+    pub(crate) influx: Arc<MemoryStore>,
     pub(crate) queue: Arc<MemoryQueue>,
     pub(crate) letters: Arc<MemoryLetters>,
     pub(crate) status: watch::Receiver<Status>,
@@ -42,12 +44,13 @@ impl Stand {
     pub(crate) fn start_with(change: impl FnOnce(&mut Options)) -> Self {
         let stream = Arc::new(MemoryStream::default());
         let store = Arc::new(MemoryStore::default());
+        let influx = Arc::new(MemoryStore::default());
         let queue = Arc::new(MemoryQueue::default());
         let letters = Arc::new(MemoryLetters::default());
         let tasks = Tasks::new();
         let parts = Parts {
             stream: Arc::clone(&stream),
-            store: Some(Arc::clone(&store)),
+            stores: vec![Arc::clone(&store), Arc::clone(&influx)],
             queues: vec![Arc::clone(&queue)],
             dead_letters: Arc::clone(&letters),
             tasks: tasks.clone(),
@@ -77,6 +80,7 @@ impl Stand {
         Self {
             stream,
             store,
+            influx,
             queue,
             letters,
             status,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::Refusal;
 use super::super::unit::{FlightId, Prepared, Slot, Unit};
 use super::Fate;
-use crate::model::RowKey;
+use super::rows::Rows;
 
 /// A reading under way, with those that are equal to it.
 #[derive(Debug)]
@@ -34,19 +34,20 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn load(&mut self, row: &RowKey) -> Option<&mut Load> {
-        self.loads.iter_mut().find(|load| load.prepared.row == *row)
+    pub(super) fn load(&mut self, rows: &Rows, like: &Prepared) -> Option<&mut Load> {
+        let mut loads = self.loads.iter_mut();
+        loads.find(|load| rows.are_one(&load.prepared, like))
     }
 }
 
 impl Flight {
     /// Leaves out, between requests, what nobody waits for any more.
-    pub(super) fn prune(&mut self, rows: &mut BTreeMap<RowKey, FlightId>) {
+    pub(super) fn prune(&mut self, rows: &mut Rows) {
         for part in &mut self.parts {
             part.retain(|load| {
                 let wanted = load.units().next().is_some();
                 if !wanted {
-                    rows.remove(&load.prepared.row);
+                    rows.release(&load.prepared);
                 }
                 wanted
             });
@@ -54,13 +55,22 @@ impl Flight {
         self.parts.retain(|part| !part.is_empty());
     }
 
+    /// The shards of which nothing is left in this request, however long the rest of it takes.
+    pub(super) fn done(&mut self) -> Vec<Slot> {
+        let units = self.parts.iter().flatten().flat_map(Load::units);
+        let left: BTreeSet<Slot> = units.map(|unit| unit.slot).collect();
+        let done = self.slots.difference(&left).copied().collect();
+        self.slots = left;
+        done
+    }
+
     pub(super) fn loads(&self) -> impl Iterator<Item = &Load> {
         self.parts.iter().flatten()
     }
 
-    pub(super) fn load(&mut self, row: &RowKey) -> Option<&mut Load> {
+    pub(super) fn load(&mut self, rows: &Rows, like: &Prepared) -> Option<&mut Load> {
         let mut loads = self.parts.iter_mut().flatten();
-        loads.find(|load| load.prepared.row == *row)
+        loads.find(|load| rows.are_one(&load.prepared, like))
     }
 }
 
@@ -70,8 +80,19 @@ impl Load {
     }
 }
 
+/// Where a part is split: between two shards where it holds several, so that a shard need not wait
+/// until another one's bad readings are found; else in the middle.
+pub(super) fn middle(part: &[Load]) -> usize {
+    let half = part.len() / 2;
+    let slot = |index: usize| part[index].lead.map(|unit| unit.slot);
+    (1..part.len())
+        .filter(|index| slot(index - 1) != slot(*index))
+        .min_by_key(|index| index.abs_diff(half))
+        .unwrap_or(half)
+}
+
 pub(super) fn finish(
-    rows: &mut BTreeMap<RowKey, FlightId>,
+    rows: &mut Rows,
     part: Vec<Load>,
     refusals: &[Refusal],
     fates: &mut Vec<(Unit, Fate)>,
@@ -81,7 +102,7 @@ pub(super) fn finish(
         .map(|refusal| (refusal.index, refusal))
         .collect();
     for (index, load) in part.into_iter().enumerate() {
-        rows.remove(&load.prepared.row);
+        rows.release(&load.prepared);
         let fate = match refusals.get(&index) {
             None => Fate::Acknowledged,
             Some(refusal) => Fate::Refused {

@@ -40,8 +40,8 @@ impl World {
         let mut shards: BTreeMap<(usize, SinkId), FlightId> = BTreeMap::new();
         for (flight, flying) in &self.flying {
             let (sink, batch) = match flying {
-                Flying::Store(batch) => (SinkId::STORE, batch),
-                Flying::Queue(queue, batch) => (SinkId::queue(*queue), batch),
+                Flying::Store(store, batch) => (SinkId(*store), batch),
+                Flying::Queue(queue, batch) => (SinkId(STORES + *queue), batch),
                 Flying::Letters(_) => continue,
             };
             for one in batch {
@@ -51,7 +51,11 @@ impl World {
                 // Requests shared with a lost ownership of the same shard may linger.
                 let lost = self.shards[shard].epoch > 1;
                 assert!(!owned || lost || other.is_none_or(|other| other == *flight));
-                assert!(sink != SinkId::STORE || rows.insert(one.row.clone()));
+                let row = one
+                    .stores
+                    .get(sink.0)
+                    .map(|there| (sink, there.row.clone()));
+                assert!(row.is_none_or(|row| rows.insert(row)));
             }
         }
     }
@@ -67,8 +71,11 @@ impl World {
                 let one = prepare(shard, number, index, *toy);
                 let i = u32::try_from(index).unwrap();
                 let letter = |stage| self.letters.contains(&(stage, shard, number, Some(i)));
-                let stored = self.stored.get(&one.row) == Some(&toy.value);
-                assert!(stored || letter(Stage::Timestream), "{one:?} is not done");
+                for (store, stage) in [Stage::Timestream, Stage::Influx].into_iter().enumerate() {
+                    let row = (store, one.stores[store].row.clone());
+                    let stored = self.stored.get(&row) == Some(&toy.value);
+                    assert!(stored || letter(stage), "{one:?} is not done");
+                }
                 for queue in 0..QUEUES {
                     let live = self.live.contains(&(queue, shard, number, i));
                     assert!(live || letter(Stage::Queue), "{one:?} is not live");
@@ -80,7 +87,7 @@ impl World {
     /// Parts of a split request are decided in stream order, too: a rejected part of several
     /// readings decides nothing yet.
     pub(super) fn in_order_within(&mut self, flight: FlightId, flying: &Flying) {
-        let (Flying::Store(batch) | Flying::Queue(_, batch)) = flying else {
+        let (Flying::Store(_, batch) | Flying::Queue(_, batch)) = flying else {
             return;
         };
         let poison = [Kind::Poison, Kind::QueuePoison];

@@ -10,6 +10,7 @@ use crate::model::{
 };
 
 pub(super) const SHARDS: usize = 3;
+pub(super) const STORES: usize = 2;
 pub(super) const QUEUES: usize = 2;
 
 /// What a reading of the naive world is.
@@ -120,6 +121,14 @@ pub(super) fn value_of(prepared: &Prepared) -> u8 {
     }
 }
 
+/// The second store tells rows apart less finely, as a store with other keys does.
+fn row(store: usize, toy: Toy) -> RowKey {
+    RowKey(match store {
+        0 => format!("{}{:?}", toy.row, toy.kind).into_bytes(),
+        _ => format!("{}{:?}", toy.row / 2, toy.kind).into_bytes(),
+    })
+}
+
 pub(super) fn prepare(shard: usize, number: usize, index: usize, toy: Toy) -> Prepared {
     Prepared {
         reading: Reading {
@@ -136,8 +145,12 @@ pub(super) fn prepare(shard: usize, number: usize, index: usize, toy: Toy) -> Pr
             arrival: EpochMillis(0),
         },
         // What is wrong with a reading is part of its row: equal rows are refused alike.
-        row: RowKey(format!("{}{:?}", toy.row, toy.kind).into_bytes()),
-        refused: (toy.kind == Kind::Checked).then(|| "no".to_owned()),
+        stores: (0..STORES)
+            .map(|store| ForStore {
+                row: row(store, toy),
+                refused: (store == 0 && toy.kind == Kind::Checked).then(|| "no".to_owned()),
+            })
+            .collect(),
         live: match toy.kind {
             Kind::Large => "x".repeat(1_000).into(),
             _ => "x".repeat(100).into(),

@@ -9,7 +9,7 @@ use crate::model::{Checkpoint, Millis, RowKey, SequenceNumber};
 /// A request under way, as the world sees it.
 #[derive(Debug)]
 pub(super) enum Flying {
-    Store(Vec<Arc<Prepared>>),
+    Store(usize, Vec<Arc<Prepared>>),
     Queue(usize, Vec<Arc<Prepared>>),
     Letters(Vec<DeadLetter>),
 }
@@ -19,7 +19,7 @@ pub(super) struct World {
     pub(super) now: Millis,
     pub(super) shards: Vec<ToyShard>,
     pub(super) flying: BTreeMap<FlightId, Flying>,
-    pub(super) stored: BTreeMap<RowKey, u8>,
+    pub(super) stored: BTreeMap<(usize, RowKey), u8>,
     /// (queue, shard, record, reading) that a queue took.
     pub(super) live: BTreeSet<(usize, usize, usize, u32)>,
     /// (stage, shard, record, reading) that were filed.
@@ -36,8 +36,20 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         let mut options = Options::new(StreamName::from("toys"), QUEUES);
-        options.store_batch_max = 4;
-        options.store_requests_max = 3;
+        options.stores = vec![
+            StoreOptions {
+                batch_max: 4,
+                requests_max: 3,
+                ..StoreOptions::new(Stage::Timestream)
+            },
+            StoreOptions {
+                batch_max: 7,
+                bytes_max: 3_000,
+                window: Duration::from_millis(300),
+                requests_max: 2,
+                ..StoreOptions::new(Stage::Influx)
+            },
+        ];
         options.queue_requests_max = 2;
         options.message_bytes_max = 600;
         options.budget_bytes = 8_000;
@@ -95,10 +107,16 @@ impl World {
                 toy.expect("only owned shards are read").permit = Some(limit);
             }
             Effect::StopReading(_) => {}
-            Effect::Write { flight, batch } => {
-                assert!(batch.len() <= 4);
-                self.left(flight, SinkId::STORE, &batch);
-                self.flying.insert(flight, Flying::Store(batch));
+            Effect::Write {
+                flight,
+                store,
+                batch,
+            } => {
+                let bytes: usize = batch.iter().map(|one| one.bytes()).sum();
+                assert!(batch.len() <= [4, 7][store]);
+                assert!(store == 0 || batch.len() == 1 || bytes <= 3_000);
+                self.left(flight, SinkId(store), &batch);
+                self.flying.insert(flight, Flying::Store(store, batch));
             }
             Effect::Send {
                 flight,
@@ -107,7 +125,7 @@ impl World {
             } => {
                 let bytes: usize = batch.iter().map(|one| one.live.len() + 1).sum();
                 assert!(bytes <= 600);
-                self.left(flight, SinkId::queue(queue), &batch);
+                self.left(flight, SinkId(STORES + queue), &batch);
                 self.flying.insert(flight, Flying::Queue(queue, batch));
             }
             Effect::File { flight, letters } => {
@@ -189,16 +207,19 @@ impl World {
             return;
         };
         let flying = self.flying.remove(&flight).unwrap();
+        if which.is_multiple_of(3) {
+            self.step(Input::Throttled(flight));
+        }
         if self.recalled.remove(&flight) && which.is_multiple_of(2) {
             let answer = Answer::Recalled;
             return self.step(Input::Answered { flight, answer });
         }
         self.in_order_within(flight, &flying);
         let answer = match flying {
-            Flying::Store(batch) if batch.iter().any(|one| is(one, Kind::Poison)) => {
+            Flying::Store(_, batch) if batch.iter().any(|one| is(one, Kind::Poison)) => {
                 Answer::Rejected("poison".to_owned())
             }
-            Flying::Store(batch) => Answer::Taken(self.store(&batch)),
+            Flying::Store(store, batch) => Answer::Taken(self.store(store, &batch)),
             Flying::Queue(_, batch) if batch.iter().any(|one| is(one, Kind::QueuePoison)) => {
                 Answer::Rejected("poison".to_owned())
             }
@@ -231,11 +252,12 @@ impl World {
     }
 
     /// As Timestream: the first value of a row stays, an equal one is fine.
-    pub(super) fn store(&mut self, batch: &[Arc<Prepared>]) -> Vec<Refusal> {
+    pub(super) fn store(&mut self, store: usize, batch: &[Arc<Prepared>]) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         for (index, one) in batch.iter().enumerate() {
             let value = value_of(one);
-            if *self.stored.entry(one.row.clone()).or_insert(value) != value {
+            let row = (store, one.stores[store].row.clone());
+            if *self.stored.entry(row).or_insert(value) != value {
                 refusals.push(Refusal {
                     index,
                     kind: RejectionKind::Duplicate,

@@ -8,15 +8,15 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Note;
 use super::trouble::{Failure, Origin, Part};
-use super::{Note, Options};
 use crate::door::dead_letters::DeadLetters;
 use crate::door::fault::CallFailed;
 use crate::door::queue::QueueSender;
 use crate::door::time_series::TimeSeries;
 use crate::model::{DeadLetter, Fault, Reading, RejectionKind, Sent};
 use crate::pipeline::message::Format;
-use crate::pipeline::{Answer, FlightId, Input, Prepared, Refusal};
+use crate::pipeline::{Answer, FlightId, Input, Prepared, Refusal, StoreOptions};
 use crate::service::clock::Clock;
 use crate::service::{entropy, metric};
 
@@ -27,9 +27,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// writers to keep at it, since it grows by their pressure.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// The store's name in metrics and `/state`.
-pub(super) fn store_part(options: &Options) -> Part {
-    Part(options.pipeline.store.as_str().to_owned())
+/// A store's name in metrics and `/state`.
+pub(super) fn store_part(store: &StoreOptions) -> Part {
+    Part(store.name.as_str().to_owned())
 }
 
 /// A queue's name in metrics and `/state`.
@@ -72,7 +72,8 @@ impl Attempts {
         metrics::histogram!(metric::SINK_BATCH_READINGS, "sink" => part).record(readings as f64);
         let pauses = ExponentialBuilder::new()
             .with_min_delay(PAUSE_MIN)
-            .with_max_delay(PAUSE_MAX)
+            // Jitter adds up to as much again.
+            .with_max_delay(PAUSE_MAX / 2)
             .without_max_times()
             .with_jitter()
             .with_jitter_seed(entropy::seed())

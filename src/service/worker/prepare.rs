@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use crate::decode::Decoder;
 use crate::door::time_series::TimeSeries;
-use crate::model::{EpochMillis, Millis, Reading, Record, RowKey, ShardId};
+use crate::model::{EpochMillis, Millis, Reading, Record, ShardId};
 use crate::pipeline::message::Format;
-use crate::pipeline::{Prepared, PreparedRecord};
+use crate::pipeline::{ForStore, Prepared, PreparedRecord};
 
 /// Other tasks get their turn after this many records: some milliseconds of work.
 const RECORDS_A_TURN: usize = 256;
 
 /// What preparing needs besides the records.
 pub(super) struct Preparing<'a, T> {
-    pub(super) store: Option<&'a T>,
+    pub(super) stores: &'a [Arc<T>],
     /// None where there are no queues.
     pub(super) format: Option<Format>,
     pub(super) max_age: Option<Duration>,
@@ -60,10 +60,14 @@ impl<T: TimeSeries> Preparing<'_, T> {
 
     fn reading(&self, reading: Reading) -> Prepared {
         Prepared {
-            row: self
-                .store
-                .map_or_else(|| RowKey(Vec::new()), |store| store.key(&reading)),
-            refused: self.store.and_then(|store| store.check(&reading).err()),
+            stores: self
+                .stores
+                .iter()
+                .map(|store| ForStore {
+                    row: store.key(&reading),
+                    refused: store.check(&reading).err(),
+                })
+                .collect(),
             live: self
                 .format
                 .map_or_else(Box::default, |format| format.write(&reading)),

@@ -157,7 +157,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         }
         let pipeline = &self.options.pipeline;
         let preparing = Preparing {
-            store: self.parts.store.as_deref(),
+            stores: &self.parts.stores,
             format: (pipeline.queues > 0).then_some(pipeline.queue_format),
             max_age: self.options.queue_max_age,
             now: self.clock.now(),

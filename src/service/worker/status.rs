@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::flights::queue_part;
+use super::flights::{queue_part, store_part};
 use super::trouble::{self, Part, Troubles};
 use crate::model::{Checkpoint, LeaseCounter, Millis, SequenceNumber, ShardId, Stage};
 use crate::pipeline::{Book, Books, Options, Pipeline, RecordBook, SinkId};
@@ -76,6 +76,8 @@ pub struct SinkStatus {
     pub waiting: u64,
     /// Requests under way.
     pub requests_in_flight: u64,
+    /// Requests that may be under way by now: fewer than configured after throttling.
+    pub requests_allowed: u64,
     /// Why it fails, while it does.
     pub error: Option<String>,
 }
@@ -85,7 +87,6 @@ pub struct SinkStatus {
 pub(super) struct Publisher {
     to: watch::Sender<Status>,
     sinks: Vec<Part>,
-    has_store: bool,
     budget: u64,
     last: Books,
     last_at: Option<Millis>,
@@ -94,9 +95,13 @@ pub(super) struct Publisher {
 
 impl Publisher {
     pub(super) fn new(to: watch::Sender<Status>, options: &Options) -> Self {
-        let store = Part(options.store.as_str().to_owned());
         let queues = (0..options.queues).map(queue_part);
-        let sinks: Vec<Part> = std::iter::once(store).chain(queues).collect();
+        let sinks: Vec<Part> = options
+            .stores
+            .iter()
+            .map(store_part)
+            .chain(queues)
+            .collect();
         Self {
             to,
             last: Books {
@@ -104,7 +109,6 @@ impl Publisher {
                 ..Books::default()
             },
             sinks,
-            has_store: options.has_store,
             budget: options.budget_bytes,
             last_at: None,
             shards: Vec::new(),
@@ -145,9 +149,7 @@ impl Publisher {
             .map_or(0.0, |last| now.since(last).as_secs_f64());
         let books = pipeline.books().sinks.iter().zip(&self.last.sinks);
         let statuses = self.sinks.iter().zip(books).enumerate();
-        // The first is the store.
         statuses
-            .skip(usize::from(!self.has_store))
             .map(|(index, (part, (book, last)))| {
                 let lane = pipeline.lane(SinkId(index)).unwrap_or_default();
                 let done = book.done() - last.done();
@@ -162,6 +164,7 @@ impl Publisher {
                     readings_per_second: rate,
                     waiting: lane.waiting,
                     requests_in_flight: lane.requests,
+                    requests_allowed: lane.requests_allowed,
                     error: troubles.of(part),
                 };
                 (part.0.clone(), status)
