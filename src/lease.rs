@@ -63,7 +63,7 @@ pub mod talk;
 pub use change::{Answer, Author, Change, NewLease};
 pub use item::{Item, Value};
 pub use keeper::{Effect, Input, Keeper, Listed, Note, Status};
-pub use options::{Initial, Options};
+pub use options::{Fleet, Initial, Options};
 pub use row::Row;
 
 /// Why this worker may take no lease from this table.

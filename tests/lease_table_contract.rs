@@ -179,7 +179,7 @@ async fn an_end(table: &impl LeaseTable, handed: &Row) {
     let held = applied(table.change(&b.take(handed, None)).await.unwrap());
     assert_eq!(held.checkpoint, at(9));
     let children = BTreeSet::from([shard(2), shard(3)]);
-    let ended = applied(table.change(&b.end(&held, &children)).await.unwrap());
+    let ended = applied(table.change(&b.end(&held, &children, false)).await.unwrap());
     assert!(ended.ended() && ended.owner.is_none());
     assert_eq!(ended.children, children);
     assert_eq!(
@@ -248,7 +248,9 @@ async fn both_tables_answer_alike_whatever_is_written() {
             (8, Some(row)) => author.finish(row, some),
             (9, Some(row)) => author.revert(row, some),
             (10, Some(row)) => author.give_back(row),
-            (_, Some(row)) if dice.chance(300) => author.end(row, &BTreeSet::from([shard(8)])),
+            (_, Some(row)) if dice.chance(300) => {
+                author.end(row, &BTreeSet::from([shard(8)]), false)
+            }
             (_, Some(row)) => author.delete(row),
         };
         let expected = memory.change(&change).await.unwrap();

@@ -10,7 +10,7 @@ use crate::pipeline;
 use crate::push;
 use crate::service::broadcaster;
 use crate::service::settings::{
-    DeviceIdFrom, FieldType, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat,
+    DeviceIdFrom, FieldType, Fleet, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat,
     Settings, TimeUnit, WorkerSettings,
 };
 use crate::service::shutdown::Shares;
@@ -44,6 +44,10 @@ pub fn leases(settings: &Settings) -> lease::Options {
             }
         },
         leases_max: lease.leases_max.map_or(usize::MAX, count),
+        fleet: match lease.fleet {
+            Fleet::Tidewire => lease::Fleet::Tidewire,
+            Fleet::Mixed => lease::Fleet::Mixed,
+        },
         ..lease::Options::lasting(millis(lease.duration_ms))
     }
 }

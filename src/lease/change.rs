@@ -190,11 +190,12 @@ impl Author {
         update(&seen.shard, as_seen(seen), edits)
     }
 
-    /// The shard is done: `SHARD_END`, its children named, and nobody's any more.
+    /// The shard is done: `SHARD_END`, its children named, and nobody's any more; or, as KCL has
+    /// it, still ours if `kept`.
     #[must_use]
-    pub fn end(&self, held: &Row, children: &BTreeSet<ShardId>) -> Change {
+    pub fn end(&self, held: &Row, children: &BTreeSet<ShardId>, kept: bool) -> Change {
         let mut edits = self.bumped(held);
-        edits.extend(unowned());
+        edits.extend(if kept { self.owned() } else { unowned() });
         edits.extend(checkpoint(Some(&Checkpoint::ShardEnd)));
         edits.extend(ids(name::CHILDREN, children));
         update(

@@ -4,6 +4,7 @@
 mod claim;
 mod end;
 mod hold;
+mod mixed;
 mod observe;
 mod settle;
 mod status;
@@ -47,6 +48,8 @@ pub struct Keeper {
     fresh: bool,
     /// The deadline of our shutdown.
     leaving: Option<Millis>,
+    /// In a mixed fleet: what of ours is released at shutdown, and what is left to expire.
+    parting: mixed::Parting,
     over: bool,
     out: Vec<Effect>,
 }
@@ -95,7 +98,8 @@ struct Held {
 
 /// What is being done with a lease of ours:
 /// `Reading -> Draining -> Drained -> (released, handed over, or Reading anew)`, and
-/// `Reading | Draining -> Ending -> (ended)`. A fence or a loss ends it from anywhere.
+/// `Reading | Draining -> Ending -> (ended, or Ended in a mixed fleet)`. A fence or a loss ends it
+/// from anywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     Reading,
@@ -106,6 +110,15 @@ enum Phase {
     /// Nothing is in flight; the write that gives it up, or grants it anew, is due.
     Drained,
     Ending(Ending),
+    /// All of the shard is done, and its row stays ours until it is deleted, as KCL has it.
+    Ended,
+}
+
+impl Phase {
+    /// Whether the worker may be at work on the shard.
+    fn works(&self) -> bool {
+        !matches!(self, Self::Drained | Self::Ended)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +206,7 @@ impl Keeper {
             scans: 0,
             fresh: false,
             leaving: None,
+            parting: mixed::Parting::default(),
             over: false,
             out: Vec::new(),
         }
@@ -311,6 +325,7 @@ impl Keeper {
                 .held
                 .get(&shard)
                 .and_then(|held| held.row.owner.clone()),
+            Op::End if self.options.mixed() => Some(self.author.me.clone()),
             Op::Create | Op::Release | Op::GiveBack | Op::End | Op::Delete => None,
         };
         self.flights.insert(
@@ -354,7 +369,7 @@ impl Keeper {
     pub fn desert(&mut self) -> Vec<Event> {
         self.over = true;
         let held = std::mem::take(&mut self.held).into_iter();
-        held.filter(|(_, held)| held.phase != Phase::Drained)
+        held.filter(|(_, held)| held.phase.works())
             .map(|(shard, held)| Event::Revoked {
                 shard,
                 epoch: held.epoch,
@@ -373,7 +388,7 @@ impl Keeper {
     #[must_use]
     pub fn reads_at(&self, shard: &ShardId, now: Millis) -> Option<LeaseCounter> {
         let held = self.held.get(shard)?;
-        (held.phase != Phase::Drained && now < held.fence_at).then_some(held.epoch)
+        (held.phase.works() && now < held.fence_at).then_some(held.epoch)
     }
 }
 

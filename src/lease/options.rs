@@ -15,6 +15,18 @@ pub enum Initial {
     AtTimestamp(EpochMillis),
 }
 
+/// Who else works on the lease table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fleet {
+    /// Workers of ours only.
+    #[default]
+    Tidewire,
+    /// Java workers too: KCL 2.x, or 3.x in a mode compatible with it. Shares are computed as they
+    /// compute them, since two formulas on one table would take the same lease from each other
+    /// for ever.
+    Mixed,
+}
+
 /// The keeper's settings. `Default` is what [`crate::lease`] argues for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -52,6 +64,8 @@ pub struct Options {
     pub leases_max: usize,
     /// Whether rows of ended shards are deleted by KCL's rule (`cleanupLeasesUponShardCompletion`).
     pub cleanup: bool,
+    /// Who else works on the table.
+    pub fleet: Fleet,
 }
 
 /// The least margin: what is late by absolute time (a timer, a thread that was not run) is so
@@ -88,6 +102,7 @@ impl Default for Options {
             initial_position: Initial::TrimHorizon,
             leases_max: usize::MAX,
             cleanup: true,
+            fleet: Fleet::Tidewire,
         }
     }
 }
@@ -133,6 +148,23 @@ impl Options {
             }
         }
         problems
+    }
+
+    /// Whether Java workers share the table.
+    #[must_use]
+    pub fn mixed(&self) -> bool {
+        self.fleet == Fleet::Mixed
+    }
+
+    /// How long a free lease beyond our share is left to others. A Java worker looks at the table
+    /// every two lease durations only, and takes what has lain still for three whatever its share
+    /// (`veryOldLeaseDurationNanosMultiplier`); so do we.
+    #[must_use]
+    pub fn spill(&self) -> Duration {
+        match self.fleet {
+            Fleet::Tidewire => self.spill_after,
+            Fleet::Mixed => self.lease_duration * 3,
+        }
     }
 
     /// How long a heartbeat's right lasts, counted from when it was sent.

@@ -40,6 +40,33 @@ pub fn askings(
     from
 }
 
+/// How many leases each worker should have by KCL 2.x (`DynamoDBLeaseTaker.computeLeasesToTake`):
+/// all rows count, also those of ended shards, and a worker without any still has a share of one.
+#[must_use]
+pub fn target(total: usize, workers: usize, leases_max: usize) -> usize {
+    fair(total, workers).max(1).min(leases_max)
+}
+
+/// From whom KCL 2.x steals one lease (`chooseLeasesToSteal`, `maxLeasesToStealAtOneTime` = 1): from
+/// the most loaded, if it has more than `target`, or exactly that while `me` lacks two.
+///
+/// The one who loses has at least two more than `me`, so this too lowers the sum of squares and
+/// ends.
+#[must_use]
+pub fn stealing(
+    loads: &BTreeMap<WorkerId, usize>,
+    me: &WorkerId,
+    target: usize,
+) -> Option<WorkerId> {
+    let mine = loads.get(me).copied().unwrap_or(0);
+    let needed = target.saturating_sub(mine);
+    let others = loads.iter().filter(|(worker, _)| *worker != me);
+    let (owner, load) = others.max_by_key(|(_, load)| **load)?;
+    let over = load.saturating_sub(target).min(needed);
+    let due = over > 0 || (*load == target && needed > 1);
+    due.then(|| owner.clone())
+}
+
 /// Few leases are asked for all at once: splitting eight in thirds only costs rounds.
 const ASKED_AT_ONCE_MIN: usize = 8;
 
@@ -64,6 +91,23 @@ mod tests {
         names
             .map(|(index, load)| (WorkerId::from(format!("w{index}")), *load))
             .collect()
+    }
+
+    /// The rule of `DynamoDBLeaseTaker.chooseLeasesToSteal` as its documentation words it, with one
+    /// lease at a time.
+    fn kcl_steals(loads: &BTreeMap<WorkerId, usize>, me: &WorkerId, target: usize) -> bool {
+        let needed = target.saturating_sub(loads[me]);
+        let most = *loads.values().max().unwrap();
+        (most > target && needed >= 1) || (most == target && needed > 1)
+    }
+
+    #[test]
+    fn the_share_is_kcls() {
+        assert_eq!(target(7, 2, usize::MAX), 4);
+        assert_eq!(target(6, 2, usize::MAX), 3);
+        assert_eq!(target(2, 5, usize::MAX), 1);
+        assert_eq!(target(0, 1, usize::MAX), 1);
+        assert_eq!(target(100, 2, 10), 10);
     }
 
     #[test]
@@ -101,6 +145,34 @@ mod tests {
             for me in state.keys() {
                 prop_assert!(askings(&state, me, usize::MAX).is_empty());
             }
+        }
+
+        #[test]
+        fn stealing_is_kcls_and_ends(start in proptest::collection::vec(0_usize..30, 2..6)) {
+            let mut state = loads(&start);
+            let total: usize = start.iter().sum();
+            // Each takes its turn, as every worker of a mixed fleet does.
+            for _ in 0..total + 1 {
+                for me in state.keys().cloned().collect::<Vec<_>>() {
+                    // A worker without leases is not seen by others, only by itself.
+                    let seen = |worker: &WorkerId, load: usize| *worker == me || load > 0;
+                    let view: BTreeMap<_, _> = state
+                        .iter()
+                        .filter(|(worker, load)| seen(worker, **load))
+                        .map(|(worker, load)| (worker.clone(), *load))
+                        .collect();
+                    let target = target(total, view.len(), usize::MAX);
+                    let from = stealing(&view, &me, target);
+                    prop_assert_eq!(from.is_some(), kcl_steals(&view, &me, target));
+                    if let Some(from) = from {
+                        *state.get_mut(&from).unwrap() -= 1;
+                        *state.get_mut(&me).unwrap() += 1;
+                    }
+                }
+            }
+            let most = *state.values().max().unwrap();
+            let least = *state.values().min().unwrap();
+            prop_assert!(most - least <= 1 || total < state.len(), "{:?}", state);
         }
 
         #[test]

@@ -69,11 +69,11 @@ pub const LEASES_HELD: &str = "tidewire_leases_held";
 pub const LEASES_KNOWN: &str = "tidewire_leases_known";
 /// Workers that own a lease in the table (KCL `NumWorkers`).
 pub const WORKERS_SEEN: &str = "tidewire_workers_seen";
-/// Leases taken: unowned, expired, `handed_over` (KCL `TakenLeases`).
+/// Leases taken: unowned, expired, `handed_over`, stolen (KCL `TakenLeases`).
 pub const LEASES_TAKEN: &str = "tidewire_leases_taken_total";
 /// Leases lost: taken, fenced, `row_gone` (KCL `LostLeases`).
 pub const LEASES_LOST: &str = "tidewire_leases_lost_total";
-/// Leases given up on purpose: shutdown, handoff, ended.
+/// Leases given up on purpose: shutdown, handoff, ended, `left_to_expire`.
 pub const LEASES_RELEASED: &str = "tidewire_leases_released_total";
 /// Calls to the lease table by operation and result.
 pub const LEASE_CALLS: &str = "tidewire_lease_table_calls_total";
@@ -244,7 +244,7 @@ pub const ALL: &[Metric] = &[
         name: LEASES_TAKEN,
         kind: Kind::Counter,
         labels: &["kind"],
-        help: "leases taken: unowned, expired, handed_over (KCL TakenLeases)",
+        help: "leases taken: unowned, expired, handed_over, stolen (KCL TakenLeases)",
     },
     Metric {
         name: LEASES_LOST,
@@ -256,7 +256,7 @@ pub const ALL: &[Metric] = &[
         name: LEASES_RELEASED,
         kind: Kind::Counter,
         labels: &["reason"],
-        help: "leases given up on purpose: shutdown, handoff, ended",
+        help: "leases given up on purpose: shutdown, handoff, ended, left_to_expire",
     },
     Metric {
         name: LEASE_CALLS,

@@ -10,35 +10,40 @@ use crate::lease::share;
 use crate::model::{Millis, ShardId, WorkerId};
 
 /// How the leases that weigh anything are spread.
-struct Spread {
-    loads: BTreeMap<WorkerId, usize>,
-    total: usize,
-    /// Rows that may not be read yet; they weigh nothing, as ended ones do.
+pub(super) struct Spread {
+    pub(super) loads: BTreeMap<WorkerId, usize>,
+    pub(super) total: usize,
+    /// Leases that anyone may take.
+    pub(super) free: usize,
+    /// Rows that may not be read yet; they weigh nothing, as ended ones do, unless Java workers
+    /// count too.
     blocked: BTreeSet<ShardId>,
     /// A row's parents are in doubt until the stream is listed again.
     unlisted: bool,
 }
 
 impl Keeper {
-    fn spread(&self) -> Spread {
+    pub(super) fn spread(&self) -> Spread {
         let me = &self.author.me;
         let mut spread = Spread {
             loads: BTreeMap::from([(me.clone(), 0)]),
             total: 0,
+            free: 0,
             blocked: BTreeSet::new(),
             unlisted: false,
         };
+        let all_weigh = self.options.mixed();
         for (shard, seen) in &self.seen.0 {
-            if seen.row.ended() {
-                continue;
+            let gate = match seen.row.ended() {
+                true => Gate::Open,
+                false => self.gate(seen),
+            };
+            if gate != Gate::Open {
+                spread.unlisted |= gate == Gate::Unlisted;
+                spread.blocked.insert(shard.clone());
             }
-            match self.gate(seen) {
-                Gate::Open => {}
-                gate => {
-                    spread.unlisted |= gate == Gate::Unlisted;
-                    spread.blocked.insert(shard.clone());
-                    continue;
-                }
+            if !all_weigh && (seen.row.ended() || gate != Gate::Open) {
+                continue;
             }
             spread.total += 1;
             let owner = match self.flights.get(shard).map(|flight| flight.op) {
@@ -46,8 +51,9 @@ impl Keeper {
                 _ if seen.expired && !self.held.contains_key(shard) => None,
                 _ => seen.row.owner.as_ref(),
             };
-            if let Some(owner) = owner {
-                *spread.loads.entry(owner.clone()).or_default() += 1;
+            match owner {
+                Some(owner) => *spread.loads.entry(owner.clone()).or_default() += 1,
+                None => spread.free += usize::from(gate == Gate::Open),
             }
         }
         spread
@@ -71,18 +77,19 @@ impl Keeper {
         }
         let me = self.author.me.clone();
         let mut mine = spread.loads.get(&me).copied().unwrap_or(0);
-        let fair = share::fair(spread.total, spread.loads.len());
-        let mut candidates: Vec<(bool, u64, Row)> = Vec::new();
+        let fair = self.fair_share(&spread);
+        let mut candidates: Vec<(bool, bool, u64, Row)> = Vec::new();
         for (shard, seen) in &self.seen.0 {
             let idle = !self.held.contains_key(shard) && !self.flights.contains_key(shard);
             let ready = seen.again_at <= now && !spread.blocked.contains(shard);
-            if idle && ready && free(seen, &me) {
+            if idle && ready && free(seen, &me, self.options.fleet) {
                 let others = seen.row.owner.as_ref() != Some(&me);
-                candidates.push((others, share::order(&me, shard), seen.row.clone()));
+                let order = share::order(&me, shard);
+                candidates.push((others, seen.row.ended(), order, seen.row.clone()));
             }
         }
-        candidates.sort_by_key(|(others, order, _)| (*others, *order));
-        for (others, _, row) in candidates {
+        candidates.sort_by_key(|(others, ended, order, _)| (*others, *ended, *order));
+        for (others, _, _, row) in candidates {
             if others {
                 let spilled = self.spilled(&row.shard, now);
                 if mine >= self.options.leases_max || (mine >= fair && !spilled) {
@@ -96,32 +103,37 @@ impl Keeper {
 
     fn spilled(&self, shard: &ShardId, now: Millis) -> bool {
         let since = self.seen.0.get(shard).and_then(|seen| seen.free_since);
-        since.is_some_and(|since| since + self.options.spill_after <= now)
+        since.is_some_and(|since| since + self.options.spill() <= now)
     }
 
     fn take(&mut self, now: Millis, row: &Row) {
-        let Ok(pin) = self.pin_for(row) else {
-            self.list_soon(now);
-            return;
-        };
         let mine = row.owner.as_ref() == Some(&self.author.me);
         let how = match &row.owner {
             None => "unowned",
             Some(_) if mine && self.receiving.contains_key(&row.shard) => "handed_over",
             Some(_) => "expired",
         };
+        self.take_as(now, row, how);
+    }
+
+    fn take_as(&mut self, now: Millis, row: &Row, how: &'static str) {
+        let Ok(pin) = self.pin_for(row) else {
+            self.list_soon(now);
+            return;
+        };
         let change = self.author.take(row, pin);
         self.send(now, Op::Take(how), change, row.counter);
     }
 
     /// After a scan, and only then: asks the most loaded for leases, if that makes us more equal.
+    /// A Java worker cannot be asked; from it a lease is taken as it would take ours.
     pub(super) fn balance(&mut self, now: Millis) {
         self.give_up_waiting(now);
         if !std::mem::take(&mut self.fresh) {
             return;
         }
         let spread = self.spread();
-        let asked = share::askings(&spread.loads, &self.author.me, self.options.leases_max);
+        let asked = self.wanted_from(&spread);
         let mut chosen = BTreeSet::new();
         for owner in asked {
             let me = &self.author.me;
@@ -139,6 +151,10 @@ impl Keeper {
                 .map(|(shard, seen)| (shard.clone(), seen.row.clone()));
             if let Some((shard, row)) = best {
                 chosen.insert(shard);
+                if !row.owned_by_tidewire() {
+                    self.take_as(now, &row, "stolen");
+                    continue;
+                }
                 let counter = row.counter;
                 let change = self.author.begin(&row);
                 self.send(now, Op::Begin, change, counter);
@@ -147,7 +163,7 @@ impl Keeper {
     }
 
     fn may_ask(&self, shard: &ShardId, seen: &Seen, now: Millis) -> bool {
-        seen.row.owned_by_tidewire()
+        (seen.row.owned_by_tidewire() || self.options.mixed())
             && seen.row.handover().is_none()
             && !seen.expired
             && !seen.row.ended()

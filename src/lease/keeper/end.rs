@@ -104,6 +104,15 @@ impl Keeper {
         }
     }
 
+    /// Whether a row is ours to delete: no other live worker owns it.
+    fn nobodys(&self, seen: &super::Seen) -> bool {
+        let held = self.held.get(&seen.row.shard);
+        match &seen.row.owner {
+            None => true,
+            Some(_) => seen.expired || held.is_some_and(|held| held.phase == Phase::Ended),
+        }
+    }
+
     /// Deletes rows of ended shards that nobody needs any more.
     pub(super) fn clean(&mut self, now: Millis) {
         if !self.options.cleanup {
@@ -114,7 +123,7 @@ impl Keeper {
             .0
             .values()
             .filter(|seen| seen.again_at <= now && !self.flights.contains_key(&seen.row.shard))
-            .filter(|seen| seen.row.owner.is_none() && lineage::may_go(&seen.row, &self.seen))
+            .filter(|seen| self.nobodys(seen) && lineage::may_go(&seen.row, &self.seen))
             .map(|seen| seen.row.clone())
             .collect();
         for row in due {

@@ -25,7 +25,7 @@ impl Keeper {
         let Some(held) = self.held.remove(shard) else {
             return;
         };
-        if held.phase != Phase::Drained {
+        if held.phase.works() {
             self.tell(Event::Revoked {
                 shard: shard.clone(),
                 epoch: held.epoch,
@@ -51,6 +51,9 @@ impl Keeper {
         self.resting.remove(&shard);
         let start = match row.start() {
             Some(start) if fence_at > now => start,
+            None if fence_at > now && self.options.mixed() => {
+                return self.keep_ended(now, row, sent);
+            }
             _ => return self.observe(now, row),
         };
         let epoch = row.counter;
@@ -178,7 +181,7 @@ impl Keeper {
         let Some(held) = self.held.get_mut(shard) else {
             return;
         };
-        if held.epoch != *epoch || held.phase == Phase::Drained {
+        if held.epoch != *epoch || !held.phase.works() {
             return;
         }
         match say {
@@ -210,6 +213,7 @@ impl Keeper {
         let deadline = now + self.options.drain_deadline;
         self.leaving = Some(deadline);
         self.wanted.clear();
+        self.part();
         let mut drains = Vec::new();
         for (shard, held) in &mut self.held {
             let reason = DrainReason::Shutdown;
@@ -236,6 +240,9 @@ impl Keeper {
                 continue;
             }
             self.force_out(now, &shard);
+            if self.leave_behind(&shard) {
+                continue;
+            }
             let Some(held) = self.held.get(&shard) else {
                 continue;
             };
@@ -249,9 +256,15 @@ impl Keeper {
                 Op::Finish => self.author.finish(&held.row, reached),
                 Op::Release => self.author.release(&held.row, reached),
                 Op::Revert => self.author.revert(&held.row, reached),
-                Op::End => self.author.end(&held.row, &held.children()),
+                Op::End => {
+                    let kept = self.options.mixed();
+                    self.author.end(&held.row, &held.children(), kept)
+                }
                 _ => self.author.renew(&held.row, reached),
             };
+            if op == Op::Release {
+                self.parting.released.insert(shard);
+            }
             self.send(now, op, change, counter);
         }
     }
@@ -262,7 +275,7 @@ impl Keeper {
         let Some(held) = self.held.get_mut(shard) else {
             return;
         };
-        if late && held.phase != Phase::Drained {
+        if late && held.phase.works() {
             held.phase = Phase::Drained;
             let epoch = held.epoch;
             self.tell(Event::Revoked {
@@ -277,7 +290,9 @@ impl Keeper {
         let asked = held.row.asked_of(&self.author.me).is_some();
         match &held.phase {
             Phase::Drained if asked => Op::Finish,
-            Phase::Drained if self.leaving.is_some() => Op::Release,
+            Phase::Drained if self.leaving.is_some() && self.may_release(&held.row.shard) => {
+                Op::Release
+            }
             Phase::Ending(_) if self.all_born(held) => Op::End,
             Phase::Draining { deadline, .. }
                 if asked && self.leaving.is_none() && *deadline <= now =>
@@ -294,6 +309,7 @@ impl Keeper {
         let at = match (&held.phase, self.leaving) {
             (Phase::Drained, _) => held.again_at,
             (Phase::Ending(_), _) if self.all_born(held) => held.again_at,
+            (Phase::Ended, _) => held.renew_at,
             (_, Some(deadline)) => held.renew_at.min(deadline),
             (Phase::Draining { deadline, .. }, None) if asked => held.renew_at.min(*deadline),
             _ => held.renew_at,

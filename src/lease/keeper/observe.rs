@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::{Effect, Keeper, Note, Seen, Table};
 use crate::lease::item::{Item, name};
 use crate::lease::lineage::Rows;
+use crate::lease::options::Fleet;
 use crate::lease::row::{self, Entry, Row};
-use crate::model::{Fault, Millis, ShardId};
+use crate::model::{Fault, Millis, ShardId, WorkerId};
 
 /// A row is looked for by a consistent read once it was missing in this many scans: scans are
 /// eventually consistent, and a new row may be missing in one.
@@ -95,7 +96,7 @@ impl Keeper {
     /// Takes a row for what the table holds now.
     pub(super) fn observe(&mut self, now: Millis, row: Row) {
         let held = self.held.contains_key(&row.shard);
-        let me = &self.author.me;
+        let (me, fleet) = (&self.author.me, self.options.fleet);
         let seen = self
             .seen
             .0
@@ -118,7 +119,7 @@ impl Keeper {
         }
         seen.row = row;
         seen.missed = 0;
-        if free(seen, me) && !held {
+        if free(seen, me, fleet) && !held {
             seen.free_since.get_or_insert(now);
         } else {
             seen.free_since = None;
@@ -136,6 +137,13 @@ impl Keeper {
 
     pub(super) fn forget(&mut self, shard: &ShardId) {
         self.seen.0.remove(shard);
+        if self
+            .held
+            .get(shard)
+            .is_some_and(|held| held.phase == super::Phase::Ended)
+        {
+            self.held.remove(shard);
+        }
         self.receiving.remove(shard);
         self.resting.remove(shard);
         // It may have to be created again.
@@ -227,8 +235,7 @@ impl Keeper {
     fn may_expire(&self, shard: &ShardId, seen: &Seen) -> bool {
         !seen.expired
             && seen.row.owner.is_some()
-            && !free(seen, &self.author.me)
-            && !seen.row.ended()
+            && !free(seen, &self.author.me, self.options.fleet)
             && !self.held.contains_key(shard)
             && !self.flights.contains_key(shard)
             && self.leaving.is_none()
@@ -246,9 +253,7 @@ impl Keeper {
         if self.held.contains_key(shard) || self.flights.contains_key(shard) {
             return None;
         }
-        let spill = seen
-            .free_since
-            .map(|since| since + self.options.spill_after);
+        let spill = seen.free_since.map(|since| since + self.options.spill());
         // Once these have passed, only news makes us act: a scan, a listing, an answer.
         let times = [Some(seen.again_at), spill];
         times.into_iter().flatten().filter(|at| *at > now).min()
@@ -260,7 +265,9 @@ impl Keeper {
         let mut left = false;
         let mut writes = Vec::new();
         for (shard, seen) in &self.seen.0 {
-            if seen.row.owner.as_ref() != Some(&me) || self.held.contains_key(shard) {
+            let ours = seen.row.owner.as_ref() == Some(&me) && !self.held.contains_key(shard);
+            let stays = seen.row.handover().is_none() && !self.may_release(shard);
+            if !ours || stays {
                 continue;
             }
             left = true;
@@ -274,6 +281,9 @@ impl Keeper {
                 Some(_) => (super::Op::GiveBack, self.author.give_back(&row)),
                 None => (super::Op::Release, self.author.release(&row, None)),
             };
+            if op == super::Op::Release {
+                self.parting.released.insert(row.shard.clone());
+            }
             self.send(now, op, change, counter);
         }
         let late = self
@@ -288,8 +298,9 @@ impl Keeper {
 }
 
 /// Whether nobody may read the lease: unowned, handed over to us, ours but fenced, or expired.
-pub(super) fn free(seen: &Seen, me: &crate::model::WorkerId) -> bool {
-    if seen.row.ended() {
+/// Ended leases are for the taking where Java workers take them too.
+pub(super) fn free(seen: &Seen, me: &WorkerId, fleet: Fleet) -> bool {
+    if seen.row.ended() && fleet == Fleet::Tidewire {
         return false;
     }
     match (&seen.row.owner, seen.row.handover()) {

@@ -178,6 +178,11 @@ impl Keeper {
                 self.beaten(now, row, sent);
             }
             Op::Renew => self.beaten(now, row, sent),
+            Op::End if row.ended() && row.actual_owner() == Some(&self.author.me) => {
+                let (shard, why) = (shard.clone(), "ended");
+                self.note(Note::Released { shard, why });
+                self.keep_ended(now, row, sent);
+            }
             // An earlier heartbeat of ours came to rest instead: the lease is still ours.
             Op::Release | Op::Finish | Op::End
                 if row.actual_owner() == Some(&self.author.me) && self.held.contains_key(shard) =>

@@ -75,8 +75,9 @@ impl Keeper {
                 Some(Phase::Reading) => State::Reading,
                 Some(Phase::Draining { .. } | Phase::Drained) => State::Draining,
                 Some(Phase::Ending(_)) => State::Ending,
+                Some(Phase::Ended) => State::Ended,
                 None if seen.row.ended() => State::Ended,
-                None if free(seen, &self.author.me) => State::Free,
+                None if free(seen, &self.author.me, self.options.fleet) => State::Free,
                 None if self.receiving.contains_key(shard) => State::Receiving,
                 None => State::Others,
             };

@@ -199,4 +199,5 @@ fn a_shard_that_ends_while_we_leave_is_ended_at_once() {
     assert!(bench.out.contains(&Effect::Gone), "{:?}", bench.out);
 }
 
+mod mixed;
 mod overtaken;

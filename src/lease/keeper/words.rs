@@ -75,7 +75,7 @@ pub enum Note {
         shard: ShardId,
         /// The ownership that begins.
         epoch: LeaseCounter,
-        /// `unowned`, `expired` or `handed_over`.
+        /// `unowned`, `expired`, `handed_over` or (mixed fleets) `stolen`.
         how: &'static str,
     },
     /// A lease was lost.
@@ -91,7 +91,7 @@ pub enum Note {
     Released {
         /// The shard.
         shard: ShardId,
-        /// `shutdown`, `handoff` or `ended`.
+        /// `shutdown`, `handoff`, `ended` or (mixed fleets) `left_to_expire`.
         why: &'static str,
     },
     /// We asked another worker for a lease.

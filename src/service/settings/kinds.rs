@@ -73,12 +73,15 @@ choice! {
 
 choice! {
     /// Who else works on the lease table.
-    Fleet "`tidewire`" {
+    Fleet "`tidewire` or `mixed`" {
         /// Workers of ours only.
         Tidewire = "tidewire",
+        /// Java workers too: KCL 2.x, or 3.5 configured `COMPATIBLE_WITH_2X_PHASE1`.
+        Mixed = "mixed",
     }
     refused {
-        "mixed" => "sharing a table with workers of the Java KCL is not built yet",
+        "kcl" => "say `mixed` where workers of the Java KCL share the table",
+        "java" => "say `mixed` where workers of the Java KCL share the table",
     }
 }
 

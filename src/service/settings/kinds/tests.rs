@@ -97,6 +97,6 @@ fn selectors_want_a_name() {
 fn what_is_not_built_yet_says_so() {
     let why = ReadMode::read(&text("fan-out")).unwrap_err().why.unwrap();
     assert!(why.contains("not built yet"));
-    let why = Fleet::read(&text("mixed")).unwrap_err().why.unwrap();
-    assert!(why.contains("not built yet"));
+    let why = Fleet::read(&text("kcl")).unwrap_err().why.unwrap();
+    assert!(why.contains("say `mixed`"));
 }

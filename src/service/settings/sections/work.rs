@@ -48,7 +48,8 @@ section! {
         worker_id_prefix: Option<String>;
         /// The most leases this worker holds; without it, its fair share.
         leases_max: Option<u64>, 1..=u64::MAX;
-        /// Who else works on the table.
+        /// Who else works on the table: workers of ours only, or Java KCL's too (2.x, or 3.5
+        /// configured `COMPATIBLE_WITH_2X_PHASE1`). The same for all workers of ours.
         fleet: Fleet = "tidewire";
     }
 }
