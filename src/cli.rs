@@ -1,6 +1,7 @@
 //! Floor 5: the command line.
 
 pub mod broadcaster;
+pub mod decoding;
 pub mod failure;
 pub mod feed;
 pub mod gateway;

@@ -1,98 +1,40 @@
 //! Floor 1: what a record's payload says. Bytes in, readings out; the only "now" it knows is the
 //! record's arrival time, so decoding a record again gives the same readings (promise P2).
+//!
+//! ```text
+//!  record -> [aggregate: its user records] -> [gzip, zstd] -> [envelope] -> [gzip, zstd]
+//!         -> json | cbor | senml | line -> [object: id, time, dimensions, measures] -> readings
+//! ```
+//!
+//! Compression and aggregates are told by their magic bytes, which no format begins with; the
+//! format is configured, since what looks alike may mean different things.
 
+pub mod aggregate;
+mod cbor;
+mod envelope;
 mod flat;
+mod inflate;
 mod json;
+mod line;
 mod names;
+mod object;
+mod options;
+mod senml;
 mod time;
+mod value;
 
-use std::collections::BTreeMap;
+pub use options::{
+    DeviceSource, Envelope, FieldType, Format, NotFinite, Options, Pattern, TimePolicy, TimeSource,
+    TimeUnit, Units,
+};
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::model::{DeviceId, Reading, Record, ShardId};
+use crate::model::{Reading, Record, ShardId};
 
 use names::Names;
-
-/// How payloads are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Where the device's id comes from.
-    pub device_id: DeviceSource,
-    /// Where the event time comes from.
-    pub time: TimeSource,
-    /// Fields that become dimensions instead of measures, by their flattened names.
-    pub dimensions: Vec<String>,
-    /// Fields that are not what their JSON looks like, by their flattened names.
-    pub types: BTreeMap<String, FieldType>,
-    /// Joins the names of nested fields: `{"a":{"b":1}}` is the measure `a.b`.
-    pub separator: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            device_id: DeviceSource::Field("device_id".to_owned()),
-            time: TimeSource::Field {
-                name: "ts".to_owned(),
-                unit: TimeUnit::Millis,
-            },
-            dimensions: Vec::new(),
-            types: BTreeMap::new(),
-            separator: ".".to_owned(),
-        }
-    }
-}
-
-/// Where a device's id comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeviceSource {
-    /// A field of the payload, by its flattened name: text or a whole number.
-    Field(String),
-    /// The record's partition key.
-    PartitionKey,
-    /// Always this device.
-    Constant(DeviceId),
-}
-
-/// Where a reading's time comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TimeSource {
-    /// A field of the payload. Its unit is never guessed.
-    Field {
-        /// Its flattened name.
-        name: String,
-        /// What its number counts.
-        unit: TimeUnit,
-    },
-    /// The record's arrival at Kinesis.
-    Arrival,
-}
-
-/// What a time field holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeUnit {
-    /// Seconds since the epoch; fractions count.
-    Seconds,
-    /// Milliseconds since the epoch.
-    Millis,
-    /// Microseconds since the epoch.
-    Micros,
-    /// Nanoseconds since the epoch.
-    Nanos,
-    /// Text such as `2026-03-01T12:00:00.25+01:00` (RFC 3339).
-    Rfc3339,
-}
-
-/// The type a field is declared to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldType {
-    /// A whole number of 64 bits; a number with a fraction is an error.
-    Int,
-    /// A number of 64 bits with a fraction; the default for numbers.
-    Float,
-    /// Text, also where the payload has a number or a truth value.
-    Text,
-}
+use object::Work;
 
 /// Why a record does not decode: one sentence, the dead letter's reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +54,16 @@ pub struct Decoded {
 /// hundreds of megabytes of readings (promise P9).
 pub const READINGS_PER_RECORD_MAX: usize = 20_000;
 
+/// More measures than this in one reading are an error: no table holds more (Timestream: 256 in a
+/// record, 1,024 in a table), and a device that makes names up must not fill memory.
+pub const MEASURES_PER_READING_MAX: usize = 1_024;
+
+/// Memory that the readings of one record may take, as [`Reading`]s count it roughly. It is what
+/// 20,000 readings of some dozen measures take.
+pub const DECODED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+pub use inflate::{INFLATED_BYTES_MAX, INFLATION_FREE_BYTES, INFLATION_MAX};
+
 /// Decodes records. It remembers the names of measures, which repeat in every record; what it
 /// says about a record does not depend on that.
 #[derive(Clone, Debug)]
@@ -130,12 +82,63 @@ impl Decoder {
         }
     }
 
-    /// What a record of a shard says.
+    /// The options it decodes by.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What a record of a shard says, or a user record of an aggregate, whose number is `sub`; 0
+    /// for a record that is no aggregate.
     ///
     /// # Errors
-    /// Why it says nothing: the whole record is then one dead letter.
-    pub fn decode(&mut self, shard: &ShardId, record: &Record) -> Result<Decoded, DecodeError> {
-        json::decode(&self.options, &mut self.names, shard, record)
+    /// Why it says nothing: the whole (user) record is then one dead letter, also where only one
+    /// of several readings in it is bad. Readings of one record have one fate, so that a letter
+    /// that is mended and replayed stands for all of them.
+    pub fn decode(
+        &mut self,
+        shard: &ShardId,
+        record: &Record,
+        sub: u64,
+    ) -> Result<Decoded, DecodeError> {
+        self.decoded(shard, record, sub).map_err(DecodeError)
+    }
+
+    fn decoded(&mut self, shard: &ShardId, record: &Record, sub: u64) -> Result<Decoded, String> {
+        let options = &*self.options;
+        let payload = inflate::inflate(&record.data)?;
+        let opened = envelope::open(options, &mut self.names, payload)?;
+        let payload = match options.envelope {
+            Envelope::None => opened.payload,
+            _ => inflated_within(opened.payload)?,
+        };
+        if payload.iter().all(u8::is_ascii_whitespace) {
+            return Err("the payload is empty".to_owned());
+        }
+        self.names.begin(payload.len());
+        let mut work = Work {
+            options,
+            names: &mut self.names,
+            shard,
+            record,
+            sub,
+            around: &opened.around,
+            decoded: Decoded::default(),
+        };
+        match options.format {
+            Format::Json => json::decode(&mut work, &payload)?,
+            Format::Cbor => cbor::decode(&mut work, &payload)?,
+            Format::SenMl => senml::decode(&mut work, &payload)?,
+            Format::Line => line::decode(&mut work, &payload)?,
+        }
+        Ok(work.decoded)
+    }
+}
+
+fn inflated_within(payload: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
+    match inflate::inflate(&payload)? {
+        Cow::Owned(inflated) => Ok(Cow::Owned(inflated)),
+        Cow::Borrowed(_) => Ok(payload),
     }
 }
 

@@ -20,5 +20,5 @@ pub use id::{ConnectionId, DeviceId, LeaseCounter, PartitionKey, ShardId, Stream
 pub use position::{Checkpoint, Position, SequenceNumber};
 pub use reading::{Reading, Value};
 pub use secret::Secret;
-pub use shard::{ChildShard, Record, Shard, Start};
+pub use shard::{ChildShard, HashKey, HashRange, Record, Shard, Start};
 pub use time::{EpochMillis, EpochNanos, Millis};

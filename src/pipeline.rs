@@ -216,12 +216,22 @@ impl From<Event> for Input {
     }
 }
 
-/// One answer of the stream, decoded.
+/// Memory of readings and payloads that one part of a page takes, but for the last record in it:
+/// as much as is decoded before the budget is asked again. A page of a thousand ordinary records is
+/// a few parts.
+pub const PART_BYTES: u64 = 256 * 1024;
+
+/// One answer of the stream, decoded, or a part of it.
 #[derive(Clone, Debug, Default)]
 pub struct PreparedPage {
     /// Its records, in order.
     pub records: Vec<PreparedRecord>,
-    /// Set where the shard is closed and this was the last of it.
+    /// Records that the stream answered with; 0 for parts after the first.
+    pub fetched: u64,
+    /// Bytes of the answer that are not decoded yet; 0 for the last part. Their reader asks for its
+    /// next read when it would decode more of them.
+    pub waiting_bytes: u64,
+    /// Set where the shard is closed and this was the last of it, and its last part.
     pub ended: Option<Vec<ChildShard>>,
     /// How far behind the tip it is, milliseconds.
     pub behind_ms: u64,

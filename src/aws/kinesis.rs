@@ -152,7 +152,7 @@ impl Stream for Kinesis {
             Start::AtTimestamp(at) => request
                 .shard_iterator_type(ShardIteratorType::AtTimestamp)
                 .timestamp(DateTime::from_millis(at.0)),
-            Start::At(seq) => request
+            Start::At { seq, .. } => request
                 .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
                 .starting_sequence_number(seq.as_str()),
             Start::After(seq) => request

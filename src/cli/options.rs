@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use super::decoding;
 use crate::aws;
-use crate::decode;
 use crate::lease;
-use crate::model::{DeviceId, Stage};
+use crate::model::Stage;
 use crate::pipeline;
 use crate::push;
 use crate::service::broadcaster;
 use crate::service::settings::{
-    DeviceIdFrom, FieldType, Fleet, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat,
-    Settings, TimeUnit, WorkerSettings,
+    Fleet, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat, Settings, WorkerSettings,
 };
 use crate::service::shutdown::Shares;
 use crate::service::worker;
@@ -77,50 +76,14 @@ pub fn worker(settings: &Settings, needs: &WorkerSettings) -> worker::Options {
         ..pipeline::Options::new(stream.bare_name().into(), needs.queue_urls.len())
     };
     worker::Options {
-        decode: decoding(settings),
+        decode: decoding::options(&settings.decode),
         poll_every: millis(settings.source.poll_interval_ms),
         queue_max_age: settings.queue.max_age_s.map(Duration::from_secs),
+        record_max_age: settings
+            .source
+            .maximum_record_age_s
+            .map(Duration::from_secs),
         ..worker::Options::new(pipeline)
-    }
-}
-
-fn decoding(settings: &Settings) -> decode::Options {
-    let decode = &settings.decode;
-    let unit = |unit: TimeUnit| match unit {
-        TimeUnit::Seconds => decode::TimeUnit::Seconds,
-        TimeUnit::Millis => decode::TimeUnit::Millis,
-        TimeUnit::Micros => decode::TimeUnit::Micros,
-        TimeUnit::Nanos => decode::TimeUnit::Nanos,
-        TimeUnit::Rfc3339 => decode::TimeUnit::Rfc3339,
-    };
-    let kind = |kind: &FieldType| match kind {
-        FieldType::Float => decode::FieldType::Float,
-        FieldType::Int => decode::FieldType::Int,
-        FieldType::Text => decode::FieldType::Text,
-    };
-    decode::Options {
-        device_id: match &decode.device_id {
-            DeviceIdFrom::Field(name) => decode::DeviceSource::Field(name.clone()),
-            DeviceIdFrom::PartitionKey => decode::DeviceSource::PartitionKey,
-            DeviceIdFrom::Constant(id) => {
-                decode::DeviceSource::Constant(DeviceId::from(id.as_str()))
-            }
-        },
-        time: match (&decode.time_field, decode.time_unit) {
-            (Some(name), Some(named)) => decode::TimeSource::Field {
-                name: name.clone(),
-                unit: unit(named),
-            },
-            // `rules` refuses one without the other.
-            _ => decode::TimeSource::Arrival,
-        },
-        dimensions: decode.dimensions.clone(),
-        types: decode
-            .types
-            .iter()
-            .map(|(name, as_what)| (name.clone(), kind(as_what)))
-            .collect(),
-        separator: decode.separator.clone(),
     }
 }
 

@@ -6,15 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A field's value as it stood in the payload.
-#[derive(Debug)]
-pub(super) enum Scalar<'de> {
-    Bool(bool),
-    Unsigned(u64),
-    Signed(i64),
-    Double(f64),
-    Text(Cow<'de, str>),
-}
+use super::value::Scalar;
 
 /// A member's name, borrowed from the payload unless it holds escapes.
 #[derive(serde::Deserialize)]
@@ -58,7 +50,7 @@ impl<'de, F: Fields<'de>> Visitor<'de> for Members<'_, F> {
     }
 }
 
-fn join<'de>(prefix: &str, separator: &str, name: Cow<'de, str>) -> Cow<'de, str> {
+pub(super) fn join<'de>(prefix: &str, separator: &str, name: Cow<'de, str>) -> Cow<'de, str> {
     if prefix.is_empty() {
         name
     } else {
@@ -119,11 +111,11 @@ impl<'de, F: Fields<'de>> Visitor<'de> for Member<'_, F> {
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.take(Scalar::Unsigned(value))
+        self.take(Scalar::Whole(value.into()))
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.take(Scalar::Signed(value))
+        self.take(Scalar::Whole(value.into()))
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::DECODED_BYTES_MAX;
+
 /// Timestream takes 1,024 measures a table; a sender of random names must not fill memory.
 const NAMES_MAX: usize = 4_096;
 
@@ -23,6 +25,10 @@ pub(super) struct Names {
     known: BTreeSet<Arc<str>>,
     bytes: usize,
     left: usize,
+    /// Memory that the record's readings may still take.
+    memory_left: usize,
+    /// How many measures the last reading had: the next will have as many.
+    measures: usize,
 }
 
 impl Names {
@@ -31,6 +37,29 @@ impl Names {
         self.left = payload
             .saturating_mul(EXPANSION_MAX)
             .saturating_add(EXPANSION_FREE);
+        self.memory_left = DECODED_BYTES_MAX;
+    }
+
+    /// Takes account of memory that a reading takes.
+    ///
+    /// # Errors
+    /// The record's readings take too much.
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), String> {
+        self.memory_left = self.memory_left.checked_sub(bytes).ok_or_else(|| {
+            format!(
+                "its readings take more than {DECODED_BYTES_MAX} bytes of memory: send it in parts"
+            )
+        })?;
+        Ok(())
+    }
+
+    /// How many measures a reading is likely to have.
+    pub(super) fn measures_expected(&self) -> usize {
+        self.measures
+    }
+
+    pub(super) fn expect_measures(&mut self, measures: usize) {
+        self.measures = measures;
     }
 
     /// Takes account of a flattened name, remembered or not: what is said about a record does not
@@ -45,17 +74,21 @@ impl Names {
         Ok(())
     }
 
-    /// The shared form of a name.
-    pub(super) fn share(&mut self, name: &str) -> Arc<str> {
+    /// The shared form of a name. It is charged whether it is remembered or not.
+    ///
+    /// # Errors
+    /// The record's readings take too much.
+    pub(super) fn share(&mut self, name: &str) -> Result<Arc<str>, String> {
+        self.charge(name.len())?;
         if let Some(known) = self.known.get(name) {
-            return Arc::clone(known);
+            return Ok(Arc::clone(known));
         }
         let shared: Arc<str> = Arc::from(name);
         if self.known.len() < NAMES_MAX && self.bytes + name.len() <= BYTES_MAX {
             self.bytes += name.len();
             self.known.insert(Arc::clone(&shared));
         }
-        shared
+        Ok(shared)
     }
 }
 
@@ -66,10 +99,14 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_in_number_and_bytes() {
         let mut names = Names::default();
-        names.share(&"n".repeat(BYTES_MAX + 1));
+        names.begin(0);
+        names.share(&"n".repeat(BYTES_MAX + 1)).unwrap();
         assert_eq!(names.known.len(), 0);
-        (0..2 * NAMES_MAX).for_each(|name| drop(names.share(&name.to_string())));
+        (0..2 * NAMES_MAX).for_each(|name| drop(names.share(&name.to_string()).unwrap()));
         assert!(names.known.len() <= NAMES_MAX && names.bytes <= BYTES_MAX);
-        assert!(Arc::ptr_eq(&names.share("1"), &names.share("1")));
+        assert!(Arc::ptr_eq(
+            &names.share("1").unwrap(),
+            &names.share("1").unwrap()
+        ));
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -17,7 +19,7 @@ fn record(payload: &str) -> Record {
 
 fn decode_by(options: Options, payload: &str) -> Result<Decoded, String> {
     Decoder::new(Arc::new(options))
-        .decode(&ShardId::from("shardId-000000000000"), &record(payload))
+        .decode(&ShardId::from("shardId-000000000000"), &record(payload), 0)
         .map_err(|error| error.to_string())
 }
 
@@ -95,6 +97,7 @@ fn id_and_time_come_from_where_the_options_say() {
             ("open".to_owned(), FieldType::Text),
         ]),
         separator: "_".to_owned(),
+        ..Options::default()
     };
     let reading = decode_by(
         options,
@@ -220,7 +223,7 @@ fn names_written_out_cannot_become_boundless() {
     let mut decoder = Decoder::new(Arc::new(Options::default()));
     let shard = ShardId::from("shardId-000000000000");
     for _ in 0..100 {
-        decoder.decode(&shard, &record(&below(20, 500))).unwrap();
+        decoder.decode(&shard, &record(&below(20, 500)), 0).unwrap();
     }
 }
 

@@ -14,13 +14,18 @@ pub(super) fn parse(text: &str, unit: TimeUnit) -> Result<EpochNanos, String> {
         TimeUnit::Micros => decimal(text, 3)?,
         TimeUnit::Nanos => decimal(text, 0)?,
     };
+    of_nanos(nanos)
+}
+
+/// Nanoseconds since the epoch as a time.
+pub(super) fn of_nanos(nanos: i128) -> Result<EpochNanos, String> {
     i64::try_from(nanos)
         .map(EpochNanos)
         .map_err(|_| "lies outside the years 1677 to 2262: is the time unit right?".to_owned())
 }
 
 /// A decimal number times ten to `scale`; digits beyond are cut off.
-fn decimal(text: &str, scale: usize) -> Result<i128, String> {
+pub(super) fn decimal(text: &str, scale: usize) -> Result<i128, String> {
     let bad = || "is not a number".to_owned();
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

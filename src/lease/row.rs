@@ -99,9 +99,11 @@ impl Row {
     pub fn start(&self) -> Option<Start> {
         Some(match (&self.checkpoint, self.start_ms) {
             (Checkpoint::ShardEnd, _) => return None,
-            // KCL was within an aggregate, or at its end: which of them the row does not say.
-            (Checkpoint::At { seq, sub }, _) if *sub > 0 => Start::At(seq.clone()),
-            (Checkpoint::At { seq, .. }, _) => Start::After(seq.clone()),
+            // Within an aggregate, or at its end, or after an ordinary record: the row does not say.
+            (Checkpoint::At { seq, sub }, _) => Start::At {
+                seq: seq.clone(),
+                sub: *sub,
+            },
             (Checkpoint::AtTimestamp | Checkpoint::Latest, Some(at)) => Start::AtTimestamp(at),
             _ => Start::TrimHorizon,
         })

@@ -1,5 +1,7 @@
 //! Shards and records as Kinesis has them.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 
 use super::id::{PartitionKey, ShardId};
@@ -26,9 +28,53 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// The hash keys it takes; none where Kinesis's two decimals are none.
+    #[must_use]
+    pub fn hash_range(&self) -> Option<HashRange> {
+        Some(HashRange {
+            first: self.starting_hash_key.parse().ok()?,
+            last: self.ending_hash_key.parse().ok()?,
+        })
+    }
+
     /// Both parents that Kinesis still names.
     pub fn parents(&self) -> impl Iterator<Item = &ShardId> {
         self.parent.iter().chain(self.adjacent_parent.iter())
+    }
+}
+
+/// What decides which shard a record belongs to: a number of 128 bits, the MD5 of its partition key
+/// or what its producer gave in that one's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HashKey(pub u128);
+
+impl FromStr for HashKey {
+    type Err = &'static str;
+
+    /// Kinesis writes hash keys as decimals of 0 to 2^128 - 1.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| digits);
+        number
+            .map(Self)
+            .ok_or("is no decimal number of 0 to 2^128 - 1")
+    }
+}
+
+/// The hash keys that a shard takes, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashRange {
+    /// The first.
+    pub first: HashKey,
+    /// The last.
+    pub last: HashKey,
+}
+
+impl HashRange {
+    /// Whether a record with this key belongs to the shard.
+    #[must_use]
+    pub fn takes(&self, key: HashKey) -> bool {
+        (self.first..=self.last).contains(&key)
     }
 }
 
@@ -52,8 +98,14 @@ pub enum Start {
     TrimHorizon,
     /// At the first record that arrived at or after this time.
     AtTimestamp(EpochMillis),
-    /// At this record, once more: only some of what it holds is done.
-    At(SequenceNumber),
+    /// At this record, once more: of the user records it holds, those up to this one are done. One
+    /// that is no aggregate is then done itself, as its own number 0.
+    At {
+        /// The record.
+        seq: SequenceNumber,
+        /// The last user record done.
+        sub: u64,
+    },
     /// After this record.
     After(SequenceNumber),
 }

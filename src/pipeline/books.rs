@@ -17,6 +17,12 @@ pub enum Rule {
     MaxAge,
     /// The store holds a higher version of it.
     Superseded,
+    /// A user record of an aggregate that belongs to another shard (KCL's rule); counted once for
+    /// each sink, since it is not looked into.
+    HashRange,
+    /// A record older than `source.maximum_record_age_s`; counted once for each sink, since it is
+    /// not looked into.
+    MaximumRecordAge,
 }
 
 impl Rule {
@@ -27,6 +33,8 @@ impl Rule {
             Self::NoMeasures => "no_measures",
             Self::MaxAge => "max_age",
             Self::Superseded => "superseded",
+            Self::HashRange => "hash_range",
+            Self::MaximumRecordAge => "maximum_record_age",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::PART_BYTES;
 use super::unit::Slot;
 
 /// A record's size before any was read: a typical sensor message with what decoding adds.
@@ -10,14 +11,19 @@ const ESTIMATE_AT_FIRST: u64 = 2_048;
 /// Each shard is kept this part of an even share, however much the others hold.
 const SHARE_KEPT: u64 = 2;
 
+/// A small budget must not be taken by one part of one answer.
+const PARTS_MIN: u64 = 8;
+
 /// Who holds how much of it.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: u64,
     reads_max: usize,
     records_max: u32,
-    /// Held and reserved, all shards.
+    /// Held, waiting and reserved, all shards.
     used: u64,
+    /// Held alone: what becomes free by itself.
+    held: u64,
     /// Reads under way.
     reads: usize,
     shards: BTreeMap<Slot, Account>,
@@ -25,8 +31,12 @@ pub(super) struct Budget {
 
 #[derive(Debug)]
 struct Account {
-    /// Bytes read and not yet done.
+    /// Bytes of records decoded and not yet done.
     held: u64,
+    /// Bytes of the last answer that are not decoded yet.
+    waiting: u64,
+    /// Records of the last answer, and the bytes that they take so far.
+    answer: (u64, u64),
     /// Reserved for the read under way.
     reserved: Option<u64>,
     /// What a record of this shard takes.
@@ -35,8 +45,19 @@ struct Account {
 
 impl Account {
     fn total(&self) -> u64 {
-        self.held + self.reserved.unwrap_or(0)
+        self.held + self.waiting + self.reserved.unwrap_or(0)
     }
+}
+
+/// What a read brought, or one part of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Brought {
+    /// Records of the stream that the answer holds; 0 for parts after the first.
+    pub(super) fetched: u64,
+    /// Bytes decoded now.
+    pub(super) bytes: u64,
+    /// Bytes of the answer that are still to be decoded.
+    pub(super) waiting: u64,
 }
 
 impl Budget {
@@ -46,6 +67,7 @@ impl Budget {
             reads_max,
             records_max,
             used: 0,
+            held: 0,
             reads: 0,
             shards: BTreeMap::new(),
         }
@@ -55,9 +77,10 @@ impl Budget {
         self.used
     }
 
-    /// Whether no read could start, whoever asked.
+    /// Whether no read could start, whoever asked. Where nothing is held, nothing becomes free by
+    /// itself: what is used up is answers that wait to be decoded, and one of them must go on.
     pub(super) fn is_full(&self) -> bool {
-        self.reads >= self.reads_max || self.used >= self.limit
+        self.reads >= self.reads_max || (self.used >= self.limit && self.held > 0)
     }
 
     pub(super) fn add(&mut self, slot: Slot) {
@@ -65,6 +88,8 @@ impl Budget {
             slot,
             Account {
                 held: 0,
+                waiting: 0,
+                answer: (0, 0),
                 reserved: None,
                 estimate: ESTIMATE_AT_FIRST,
             },
@@ -75,6 +100,7 @@ impl Budget {
     pub(super) fn remove(&mut self, slot: Slot) {
         if let Some(account) = self.shards.remove(&slot) {
             self.used -= account.total();
+            self.held -= account.held;
             self.reads -= usize::from(account.reserved.is_some());
         }
     }
@@ -86,7 +112,8 @@ impl Budget {
             return None;
         }
         let kept = self.limit / (SHARE_KEPT * self.shards.len() as u64);
-        let mine = account.held;
+        let mine = account.held + account.waiting;
+        let (held, waits) = (account.held, account.waiting > 0);
         let estimate = account.estimate;
         let owed_to_others: u64 = self
             .shards
@@ -97,6 +124,12 @@ impl Budget {
         let free = self.limit.saturating_sub(self.used);
         let own = free.min(kept.saturating_sub(mine));
         let available = own.max(free.saturating_sub(owed_to_others));
+        if waits {
+            let part = PART_BYTES.min(self.limit / PARTS_MIN);
+            let goes_on =
+                available >= part || held == 0 && free > 0 || self.held == 0 && self.reads == 0;
+            return goes_on.then(|| self.take(slot, part, self.records_max));
+        }
         let fitting = u32::try_from(available / estimate).unwrap_or(u32::MAX);
         let records = match fitting.min(self.records_max) {
             // A record larger than its share must get through all the same.
@@ -104,16 +137,21 @@ impl Budget {
             0 => return None,
             records => records,
         };
-        let reserved = u64::from(records) * estimate;
-        let account = self.shards.get_mut(&slot)?;
-        account.reserved = Some(reserved);
-        self.used += reserved;
-        self.reads += 1;
-        Some(records)
+        Some(self.take(slot, u64::from(records) * estimate, records))
     }
 
-    /// The read is over: what it really brought takes the reservation's place.
-    pub(super) fn settle(&mut self, slot: Slot, records: u64, bytes: u64) {
+    fn take(&mut self, slot: Slot, bytes: u64, records: u32) -> u32 {
+        if let Some(account) = self.shards.get_mut(&slot) {
+            account.reserved = Some(bytes);
+            self.used += bytes;
+            self.reads += 1;
+        }
+        records
+    }
+
+    /// The read is over, or a part of its answer is decoded: what it really brought takes the
+    /// reservation's place.
+    pub(super) fn settle(&mut self, slot: Slot, brought: Brought) {
         let Some(account) = self.shards.get_mut(&slot) else {
             return;
         };
@@ -121,8 +159,19 @@ impl Budget {
             self.used -= reserved;
             self.reads -= 1;
         }
-        account.held += bytes;
-        self.used += bytes;
+        self.used -= account.waiting;
+        account.waiting = brought.waiting;
+        account.held += brought.bytes;
+        self.held += brought.bytes;
+        self.used += brought.bytes + brought.waiting;
+        if brought.fetched > 0 {
+            account.answer = (brought.fetched, 0);
+        }
+        account.answer.1 += brought.bytes;
+        if brought.waiting > 0 {
+            return;
+        }
+        let (records, bytes) = std::mem::take(&mut account.answer);
         if let Some(mean) = bytes.checked_div(records) {
             // Up at once, down slowly: too low an estimate overshoots.
             let slowly = (3 * account.estimate + mean) / 4;
@@ -134,6 +183,7 @@ impl Budget {
     pub(super) fn release(&mut self, slot: Slot, bytes: u64) {
         if let Some(account) = self.shards.get_mut(&slot) {
             account.held -= bytes;
+            self.held -= bytes;
             self.used -= bytes;
         }
     }
@@ -145,6 +195,56 @@ mod tests {
 
     use super::*;
 
+    fn brought(fetched: u64, bytes: u64) -> Brought {
+        Brought {
+            fetched,
+            bytes,
+            waiting: 0,
+        }
+    }
+
+    #[test]
+    fn answers_that_wait_to_be_decoded_count_and_go_on_part_by_part() {
+        let mut budget = Budget::new(1_000_000, 8, 10_000);
+        for slot in [Slot(0), Slot(1)] {
+            budget.add(slot);
+            assert!(budget.reserve(slot).is_some());
+        }
+        // Two answers that take more than the budget though nothing of them is decoded.
+        for slot in [Slot(0), Slot(1)] {
+            let waiting = 900_000;
+            budget.settle(
+                slot,
+                Brought {
+                    fetched: 500,
+                    bytes: 0,
+                    waiting,
+                },
+            );
+        }
+        assert_eq!(budget.used(), 1_800_000);
+        assert!(!budget.is_full(), "or nothing would ever go on");
+        assert!(budget.reserve(Slot(0)).is_some());
+        assert_eq!(budget.reserve(Slot(1)), None, "one at a time");
+        let part = Brought {
+            fetched: 0,
+            bytes: 300_000,
+            waiting: 600_000,
+        };
+        budget.settle(Slot(0), part);
+        assert!(budget.is_full());
+        budget.release(Slot(0), 300_000);
+        assert!(budget.reserve(Slot(1)).is_some());
+        budget.settle(Slot(1), brought(0, 200_000));
+        budget.release(Slot(1), 200_000);
+        assert!(budget.reserve(Slot(0)).is_some());
+        budget.settle(Slot(0), brought(0, 300_000));
+        budget.release(Slot(0), 300_000);
+        assert_eq!(budget.used(), 0);
+        // The mean of the whole answer, not of its last part.
+        assert_eq!(budget.shards[&Slot(0)].estimate, (3 * 2_048 + 1_200) / 4);
+    }
+
     #[test]
     fn a_slow_shard_cannot_starve_the_others() {
         let mut budget = Budget::new(1_000_000, 8, 10_000);
@@ -152,7 +252,10 @@ mod tests {
         budget.add(slow);
         budget.add(other);
         while let Some(records) = budget.reserve(slow) {
-            budget.settle(slow, u64::from(records), u64::from(records) * 2_048);
+            budget.settle(
+                slow,
+                brought(u64::from(records), u64::from(records) * 2_048),
+            );
         }
         assert!(budget.reserve(other).is_some_and(|records| records > 100));
     }
@@ -162,7 +265,7 @@ mod tests {
         let mut budget = Budget::new(1_000, 8, 10_000);
         budget.add(Slot(0));
         assert_eq!(budget.reserve(Slot(0)), Some(1));
-        budget.settle(Slot(0), 1, 9_000);
+        budget.settle(Slot(0), brought(1, 9_000));
         assert_eq!(budget.reserve(Slot(0)), None);
         budget.release(Slot(0), 9_000);
         assert_eq!(budget.reserve(Slot(0)), Some(1));
@@ -182,7 +285,7 @@ mod tests {
                     budget.release(Slot(slot), std::mem::take(&mut held[slot as usize]));
                 } else if let Some(records) = budget.reserve(Slot(slot)) {
                     let bytes = (u64::from(records) * size).min(ANSWER_MAX);
-                    budget.settle(Slot(slot), u64::from(records), bytes);
+                    budget.settle(Slot(slot), brought(u64::from(records), bytes));
                     held[slot as usize] += bytes;
                 }
                 prop_assert_eq!(budget.used(), held.iter().sum::<u64>());

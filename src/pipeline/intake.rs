@@ -1,6 +1,7 @@
 //! Records become units on their way to sinks; units come back with their fate.
 
 use super::books::Rule;
+use super::budget::Brought;
 use super::lane::Fate;
 use super::letters::Letter;
 use super::message::PACKED_ENVELOPE;
@@ -15,10 +16,15 @@ impl Pipeline {
     pub(super) fn page(&mut self, now: Millis, slot: Slot, page: PreparedPage) {
         let bytes = page.records.iter().map(PreparedRecord::bytes).sum();
         let Some(shard) = self.slots.get_mut(&slot).filter(|shard| !shard.draining) else {
-            self.budget.settle(slot, 0, 0);
+            self.budget.settle(slot, Brought::default());
             return;
         };
-        self.budget.settle(slot, page.records.len() as u64, bytes);
+        let brought = Brought {
+            fetched: page.fetched,
+            bytes,
+            waiting: page.waiting_bytes,
+        };
+        self.budget.settle(slot, brought);
         shard.behind_ms = page.behind_ms;
         if shard.progress.is_empty() {
             shard.moved_at = now;
@@ -56,6 +62,10 @@ impl Pipeline {
             let book = &mut self.books.sinks[sink.0];
             book.read += u64::from(record.no_measures);
             (0..record.no_measures).for_each(|_| book.skip(Rule::NoMeasures));
+            if let Some(rule) = record.skipped {
+                book.read += 1;
+                book.skip(rule);
+            }
         }
         let unit = Unit {
             slot,

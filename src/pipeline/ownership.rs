@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Effect;
+use super::budget::Brought;
 use super::progress::Progress;
 use super::state::Pipeline;
 use super::unit::Slot;
@@ -136,7 +137,7 @@ impl Pipeline {
         if let Some(shard) = self.slots.get_mut(&slot) {
             shard.draining = true;
             // A read under way brings nothing any more: its reservation is free for others.
-            self.budget.settle(slot, 0, 0);
+            self.budget.settle(slot, Brought::default());
             self.hurry(slot);
             effects.push(Effect::StopReading(slot));
         }

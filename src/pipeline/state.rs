@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::books::Books;
-use super::budget::Budget;
+use super::budget::{Brought, Budget};
 use super::lane::{Keyed, Lane, LaneStatus, Limits};
 use super::letters::{self, Letters};
 use super::message::{Format, PACKED_ENVELOPE};
@@ -120,7 +120,7 @@ impl Pipeline {
                 }
             }
             Input::Page { slot, page } => self.page(now, slot, page),
-            Input::NoPage(slot) => self.budget.settle(slot, 0, 0),
+            Input::NoPage(slot) => self.budget.settle(slot, Brought::default()),
             Input::Answered { flight, answer } => self.answered(now, flight, answer, &mut effects),
             Input::Throttled(flight) => {
                 if let Some(Place::Sink(sink)) = self.flights.get(&flight) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::books::Rule;
 use crate::decode::DecodeError;
 use crate::model::{Millis, Reading, Record, RowKey};
 
@@ -80,6 +81,8 @@ pub struct PreparedRecord {
     pub readings: Result<Vec<Arc<Prepared>>, DecodeError>,
     /// Objects in it without anything measured.
     pub no_measures: u32,
+    /// The rule by which it was not looked into, if any: it then has no readings.
+    pub skipped: Option<Rule>,
 }
 
 impl PreparedRecord {

@@ -43,7 +43,8 @@ pub const READS: &str = "tidewire_reads_total";
 pub const READ_SECONDS: &str = "tidewire_read_seconds";
 /// Records that do not decode; each becomes one dead letter.
 pub const DECODE_FAILURES: &str = "tidewire_decode_failures_total";
-/// Readings that a named rule keeps from a sink: `no_measures`, `max_age`, superseded.
+/// Readings that a named rule keeps from a sink: `no_measures`, `max_age`, superseded,
+/// `hash_range`, `maximum_record_age`.
 pub const SKIPPED: &str = "tidewire_readings_skipped_total";
 /// Readings by sink and fate: acknowledged, `dead_lettered`, abandoned.
 pub const SINK_READINGS: &str = "tidewire_sink_readings_total";
@@ -166,7 +167,7 @@ pub const ALL: &[Metric] = &[
         name: SKIPPED,
         kind: Kind::Counter,
         labels: &["sink", "rule"],
-        help: "readings that a named rule keeps from a sink: no_measures, max_age, superseded",
+        help: "readings that a named rule keeps from a sink: no_measures, max_age, superseded, hash_range, maximum_record_age",
     },
     Metric {
         name: SINK_READINGS,

@@ -4,6 +4,7 @@
 //! `docs/configuration.md` come from that declaration. Everything that is wrong is reported at
 //! once, with its place and its remedy.
 
+pub mod decoding;
 pub mod document;
 pub mod key;
 pub mod kinds;
@@ -17,10 +18,13 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+pub use decoding::{
+    DeviceIdFrom, Envelope, FieldType, Format, NotFinite, TimePolicy, TimeUnit, Units,
+};
 pub use key::{Key, Section};
 pub use kinds::{
-    ByteSize, DeviceIdFrom, FieldType, Fleet, Format, FrameFormat, InitialPosition, Listen,
-    LogFormat, LogLevel, MeasureName, Owed, QueueFormat, ReadMode, TimeUnit, Url,
+    ByteSize, Fleet, FrameFormat, InitialPosition, Listen, LogFormat, LogLevel, MeasureName, Owed,
+    QueueFormat, ReadMode, Url,
 };
 pub use problem::{Place, Problem, Problems};
 pub use role::{BroadcasterSettings, GatewaySettings, TimestreamTarget, WorkerSettings};

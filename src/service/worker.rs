@@ -4,6 +4,7 @@
 //! request to a sink only wait and report. Nothing in here knows of leases but what
 //! [`crate::lease::talk`] says, and a sink that is down stops reading, never leasing (promise P4).
 
+mod backlog;
 mod flights;
 mod prepare;
 mod reader;
@@ -71,6 +72,8 @@ pub struct Options {
     pub poll_every: Duration,
     /// Older readings skip the live queues, counted (`queue.max_age`); none: none does.
     pub queue_max_age: Option<Duration>,
+    /// Older records are skipped, counted (`source.maximum_record_age_s`); none: none is.
+    pub record_max_age: Option<Duration>,
 }
 
 impl Options {
@@ -82,6 +85,7 @@ impl Options {
             pipeline,
             poll_every: Duration::from_millis(200),
             queue_max_age: None,
+            record_max_age: None,
         }
     }
 }
@@ -312,6 +316,8 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
         let reader = reader::Reader {
             slot,
             shard,
+            backlog: backlog::Backlog::begin(&start),
+            range: reader::Asked::default(),
             after: start,
             parts: Arc::clone(&self.parts),
             options: Arc::clone(&self.options),

@@ -86,7 +86,15 @@ async fn records_are_put_and_read_from_any_place() {
 
     let after = read(&stream, shard, &Start::After(page.records[2].seq.clone())).await;
     assert_eq!(after.records, page.records[3..]);
-    let again = read(&stream, shard, &Start::At(page.records[2].seq.clone())).await;
+    let again = read(
+        &stream,
+        shard,
+        &Start::At {
+            seq: page.records[2].seq.clone(),
+            sub: 0,
+        },
+    )
+    .await;
     assert_eq!(again.records, page.records[2..]);
     let since = read(&stream, shard, &Start::AtTimestamp(page.records[0].arrival)).await;
     assert_eq!(since.records, page.records);

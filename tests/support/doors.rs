@@ -154,7 +154,7 @@ impl Stream for MemoryStream {
             let index = match start {
                 Start::TrimHorizon => 0,
                 Start::AtTimestamp(at) => records.partition_point(|record| record.arrival < *at),
-                Start::At(seq) => records.partition_point(|record| record.seq < *seq),
+                Start::At { seq, .. } => records.partition_point(|record| record.seq < *seq),
                 Start::After(seq) => records.partition_point(|record| record.seq <= *seq),
             };
             Ok(ShardIterator(format!("{of} {index} {}", state.generation)))
@@ -195,7 +195,7 @@ fn listed(id: &ShardId) -> Shard {
         parent: None,
         adjacent_parent: None,
         starting_hash_key: "0".to_owned(),
-        ending_hash_key: "1".to_owned(),
+        ending_hash_key: u128::MAX.to_string(),
         starting_seq: "0".parse().unwrap(),
         ending_seq: None,
     }

@@ -85,12 +85,16 @@ fn a_pinned_sentinel_starts_at_its_time() {
         (name::CHECKPOINT, Value::text("77")),
         (name::START_MS, Value::number(1)),
     ]);
-    assert_eq!(numbered.start(), Some(Start::After("77".parse().unwrap())));
+    let at = |sub| {
+        let seq = "77".parse().unwrap();
+        Some(Start::At { seq, sub })
+    };
+    assert_eq!(numbered.start(), at(0));
     let within = row(&[
         (name::CHECKPOINT, Value::text("77")),
         (name::CHECKPOINT_SUB, Value::number(3)),
     ]);
-    assert_eq!(within.start(), Some(Start::At("77".parse().unwrap())));
+    assert_eq!(within.start(), at(3));
     assert_eq!(
         row(&[(name::CHECKPOINT, Value::text("SHARD_END"))]).start(),
         None

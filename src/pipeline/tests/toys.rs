@@ -179,6 +179,7 @@ pub(super) fn prepared_record(shard: usize, number: usize, toy: &ToyShard) -> Pr
         sub: 0,
         readings,
         no_measures: 1,
+        skipped: None,
     }
 }
 

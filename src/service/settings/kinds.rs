@@ -45,6 +45,8 @@ macro_rules! choice {
     };
 }
 
+pub(super) use choice;
+
 choice! {
     /// Where a shard that has no checkpoint yet is begun.
     InitialPosition "`TRIM_HORIZON`, `LATEST` or `AT_TIMESTAMP`" {
@@ -82,47 +84,6 @@ choice! {
     refused {
         "kcl" => "say `mixed` where workers of the Java KCL share the table",
         "java" => "say `mixed` where workers of the Java KCL share the table",
-    }
-}
-
-choice! {
-    /// What a record's payload is.
-    Format "`json`" {
-        /// An object, an array of objects, or one object a line.
-        Json = "json",
-    }
-    refused {
-        "cbor" => "CBOR is not built yet",
-        "senml" => "SenML is not built yet",
-        "influx" => "line protocol is not built yet",
-    }
-}
-
-choice! {
-    /// The unit of `decode.time_field`.
-    TimeUnit "`s`, `ms`, `us`, `ns` or `rfc3339`" {
-        /// Seconds since the epoch, fractions allowed.
-        Seconds = "s",
-        /// Milliseconds since the epoch.
-        Millis = "ms",
-        /// Microseconds since the epoch.
-        Micros = "us",
-        /// Nanoseconds since the epoch.
-        Nanos = "ns",
-        /// Text such as `2026-03-01T12:00:00.250Z`.
-        Rfc3339 = "rfc3339",
-    }
-}
-
-choice! {
-    /// What a field's value becomes.
-    FieldType "`float`, `int` or `string`" {
-        /// A 64-bit floating point number, which every number is by default.
-        Float = "float",
-        /// A 64-bit whole number.
-        Int = "int",
-        /// Text.
-        Text = "string",
     }
 }
 
@@ -168,30 +129,6 @@ choice! {
     }
 }
 
-/// Where a reading's device id comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeviceIdFrom {
-    /// A field of the payload.
-    Field(String),
-    /// The record's partition key.
-    PartitionKey,
-    /// All readings are of one device.
-    Constant(String),
-}
-
-impl Setting for DeviceIdFrom {
-    const FORM: &'static str = "`field:NAME`, `partition_key` or `constant:TEXT`";
-
-    fn read(raw: &Raw) -> Result<Self, Unfit> {
-        match named(raw.text()?) {
-            ("partition_key", None) => Ok(Self::PartitionKey),
-            ("field", Some(name)) => Ok(Self::Field(name)),
-            ("constant", Some(text)) => Ok(Self::Constant(text)),
-            _ => Err(Unfit::PLAIN),
-        }
-    }
-}
-
 /// What a row's Timestream measure name is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MeasureName {
@@ -217,7 +154,7 @@ impl Setting for MeasureName {
 }
 
 /// `kind` or `kind:rest`, where the rest is not empty.
-fn named(text: &str) -> (&str, Option<String>) {
+pub(super) fn named(text: &str) -> (&str, Option<String>) {
     match text.split_once(':') {
         Some((kind, rest)) if !rest.is_empty() => (kind, Some(rest.to_owned())),
         _ => (text, None),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Settings;
+use super::decoding::{DeviceIdFrom, Envelope, Format, TimeUnit};
 use super::kinds::{InitialPosition, QueueFormat};
 use super::reader::Reader;
 use crate::lease::Options;
@@ -10,6 +11,7 @@ use crate::lease::Options;
 /// Notes each pair that does not go together.
 pub(crate) fn check(settings: &Settings, reader: &mut Reader<'_>) {
     source(settings, reader);
+    decode(settings, reader);
     lease(settings, reader);
     sinks(settings, reader);
     secrets(settings, reader);
@@ -31,17 +33,51 @@ fn source(settings: &Settings, reader: &mut Reader<'_>) {
         ),
         _ => {}
     }
+}
+
+fn decode(settings: &Settings, reader: &mut Reader<'_>) {
     let decode = &settings.decode;
+    let own_time = matches!(decode.format, Format::Influx | Format::SenMl);
     match (&decode.time_field, decode.time_unit) {
+        (Some(_), _) if own_time => reader.clash(
+            "decode",
+            &["time_field"],
+            "goes with JSON and CBOR only: line protocol and SenML have their own place for the time",
+        ),
+        (None, Some(_)) if decode.format == Format::SenMl => reader.clash(
+            "decode",
+            &["time_unit"],
+            "does not go with SenML, whose times are seconds: remove this",
+        ),
+        (None, None | Some(TimeUnit::Rfc3339)) if decode.format == Format::Influx => reader.clash(
+            "decode",
+            &["time_unit", "format"],
+            "is not given for line protocol, and units are never guessed: set `decode.time_unit` to `s`, `ms`, `us` or `ns`",
+        ),
         (Some(_), None) => reader.clash(
             "decode",
             &["time_field"],
             "needs its unit, which is never guessed: set `decode.time_unit` to `s`, `ms`, `us`, `ns` or `rfc3339`",
         ),
-        (None, Some(_)) => reader.clash(
+        (None, Some(_)) if !own_time => reader.clash(
             "decode",
             &["time_unit"],
             "is the unit of a field: set `decode.time_field`, or remove this",
+        ),
+        _ => {}
+    }
+    let senml = decode.format == Format::SenMl;
+    let enveloped = matches!(decode.envelope, Envelope::Field(_));
+    match &decode.device_id {
+        DeviceIdFrom::Name if !senml => reader.clash(
+            "decode",
+            &["device_id", "format"],
+            "`name` is SenML's base name: set `decode.format = \"senml\"`, or take the id from elsewhere",
+        ),
+        DeviceIdFrom::Field(_) if senml && !enveloped => reader.clash(
+            "decode",
+            &["device_id", "format"],
+            "a field is not to be had from SenML, which names devices by its base name: set `decode.device_id = \"name\"`, or take the id from elsewhere",
         ),
         _ => {}
     }

@@ -221,7 +221,7 @@ impl<T: Setting> Setting for Vec<T> {
 
 impl<T: Setting> Setting for BTreeMap<String, T> {
     const FORM: &'static str =
-        "a table of names and kinds (in a variable: `name=kind`, separated by commas)";
+        "a table of names and what they are (in a variable: `name=what`, separated by commas)";
 
     fn read(raw: &Raw) -> Result<Self, Unfit> {
         let entry = |name: &str, raw: &Raw| {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::backlog::Backlog;
 use super::prepare::Preparing;
 use super::trouble::{self, Failure, Origin, Part};
 use super::{Note, Options, Parts};
@@ -12,7 +13,7 @@ use crate::decode::{self, Decoder};
 use crate::door::Faulty as _;
 use crate::door::stream::{Error, Page, ShardIterator, Stream};
 use crate::door::time_series::TimeSeries;
-use crate::model::{Fault, Millis, ShardId, Start};
+use crate::model::{Fault, HashRange, Millis, ShardId, Start};
 use crate::pipeline::{Input, PreparedPage, Slot};
 use crate::service::clock::{self, Clock};
 use crate::service::{entropy, metric};
@@ -25,13 +26,27 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Reader<S, T, Q, D> {
     pub(super) slot: Slot,
     pub(super) shard: ShardId,
-    /// The place after the last record handed on.
+    /// The place after the last record read.
     pub(super) after: Start,
+    /// What was read and is not handed on.
+    pub(super) backlog: Backlog,
+    /// What the shard takes, once that was asked.
+    pub(super) range: Asked<HashRange>,
     pub(super) parts: Arc<Parts<S, T, Q, D>>,
     pub(super) options: Arc<Options>,
     pub(super) decode: Arc<decode::Options>,
     pub(super) clock: Clock,
     pub(super) notes: mpsc::Sender<Note>,
+}
+
+/// Something to be asked for once.
+#[derive(Debug, Default)]
+pub(super) enum Asked<T> {
+    /// Not asked.
+    #[default]
+    Not,
+    /// Asked; none where the stream does not know.
+    Known(Option<T>),
 }
 
 /// How fast a shard is read.
@@ -76,11 +91,19 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
             next: self.clock.now(),
         };
         loop {
-            tokio::time::sleep_until(self.clock.timer(pace.next)).await;
+            if self.backlog.is_empty() {
+                tokio::time::sleep_until(self.clock.timer(pace.next)).await;
+            }
             self.tell(Note::Input(Input::Ready(self.slot))).await;
             let Some(limit) = permits.recv().await else {
                 return;
             };
+            if !self.backlog.is_empty() {
+                if self.hand_on(&mut decoder).await {
+                    return;
+                }
+                continue;
+            }
             pace.started(self.clock.now());
             let fresh = iterator.is_none();
             match self.read(&mut iterator, limit).await {
@@ -89,10 +112,9 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                         self.tell(Note::Well(self.part())).await;
                     }
                     pace.faster();
-                    let ended = page.next.is_none();
                     iterator = page.next.clone();
-                    self.hand_on(&mut decoder, page).await;
-                    if ended {
+                    self.take(page).await;
+                    if self.hand_on(&mut decoder).await {
                         return;
                     }
                 }
@@ -118,13 +140,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                     failed = true;
                     pace.slower();
                     pace.started(self.clock.now());
-                    self.tell(Note::Failed(Failure {
-                        origin: Origin::Reader(self.slot),
-                        part: self.part(),
-                        fault: error.fault(),
-                        message: error.to_string(),
-                    }))
-                    .await;
+                    self.failed(&error).await;
                 }
             }
         }
@@ -144,41 +160,84 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         outcome
     }
 
-    async fn hand_on(&mut self, decoder: &mut Decoder, page: Page) {
+    /// Takes a page in, to be handed on in parts.
+    async fn take(&mut self, page: Page) {
         count_read(if page.records.is_empty() {
             "empty"
         } else {
             "ok"
         });
-        let bytes: usize = page.records.iter().map(|record| record.data.len()).sum();
-        let count = page.records.len();
         if let Some(last) = page.records.last() {
             self.after = Start::After(last.seq.clone());
         }
+        self.backlog.ended = page.next.is_none().then_some(page.children);
+        self.backlog.behind_ms = page.behind_ms;
+        self.backlog.fill(page.records);
+        if self.decode.hash_range && self.backlog.has_aggregates() {
+            self.ask_range().await;
+        }
+    }
+
+    /// Asks which hash keys the shard takes, until there is an answer: reading waits meanwhile, and
+    /// who may not list shards has no lease to read by.
+    async fn ask_range(&mut self) {
+        while matches!(self.range, Asked::Not) {
+            match self.parts.stream.shards().await {
+                Ok(shards) => {
+                    let here = shards.iter().find(|shard| shard.id == self.shard);
+                    self.range = Asked::Known(here.and_then(crate::model::Shard::hash_range));
+                    self.tell(Note::Well(self.part())).await;
+                }
+                Err(error) => {
+                    self.failed(&error).await;
+                    tokio::time::sleep(PAUSE_MAX).await;
+                }
+            }
+        }
+    }
+
+    /// Hands on the next part of a page; whether that was the shard's last.
+    async fn hand_on(&mut self, decoder: &mut Decoder) -> bool {
         let pipeline = &self.options.pipeline;
         let preparing = Preparing {
             stores: &self.parts.stores,
             format: (pipeline.queues > 0).then_some(pipeline.queue_format),
             max_age: self.options.queue_max_age,
+            record_max_age: self.options.record_max_age,
+            range: match self.range {
+                Asked::Known(range) if self.decode.hash_range => range,
+                _ => None,
+            },
             now: self.clock.now(),
             wall: clock::wall(),
         };
-        let records = preparing.all(decoder, &self.shard, page.records).await;
+        let backlog = &mut self.backlog;
+        let records = preparing.part(decoder, &self.shard, backlog).await;
         let readings: usize = records
             .iter()
             .map(|record| record.readings.as_ref().map_or(0, Vec::len))
             .sum();
+        let bytes: usize = records.iter().map(|record| record.record.data.len()).sum();
+        let count = records.len();
         let shard = || self.shard.as_str().to_owned();
         metrics::counter!(metric::SHARD_RECORDS, "shard" => shard()).increment(count as u64);
         metrics::counter!(metric::SHARD_BYTES, "shard" => shard()).increment(bytes as u64);
         metrics::counter!(metric::SHARD_READINGS, "shard" => shard()).increment(readings as u64);
         let page = PreparedPage {
             records,
-            ended: page.next.is_none().then_some(page.children),
-            behind_ms: page.behind_ms,
+            fetched: std::mem::take(&mut backlog.fetched),
+            waiting_bytes: backlog.bytes(),
+            ended: if backlog.is_empty() {
+                backlog.ended.take()
+            } else {
+                None
+            },
+            behind_ms: backlog.behind_ms,
         };
+        let ended = page.ended.is_some();
         let slot = self.slot;
         self.tell(Note::Input(Input::Page { slot, page })).await;
+        ended
     }
 
     /// Whether the stream answers and does not know the shard any more. That the stream itself is
@@ -210,6 +269,16 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
 
     fn part(&self) -> Part {
         trouble::reading(&self.shard)
+    }
+
+    async fn failed(&self, error: &Error) {
+        self.tell(Note::Failed(Failure {
+            origin: Origin::Reader(self.slot),
+            part: self.part(),
+            fault: error.fault(),
+            message: error.to_string(),
+        }))
+        .await;
     }
 
     async fn tell(&self, note: Note) {

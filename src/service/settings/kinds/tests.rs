@@ -1,4 +1,5 @@
 use super::*;
+use crate::service::settings::DeviceIdFrom;
 
 fn text(text: &str) -> Raw {
     Raw::Text(text.to_owned())

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::super::decoding::{
+    DeviceIdFrom, Envelope, FieldType, Format, NotFinite, TimePolicy, TimeUnit, Units,
+};
 use super::super::key::section;
 use super::super::kinds::{
-    ByteSize, DeviceIdFrom, FieldType, Fleet, Format, InitialPosition, MeasureName, QueueFormat,
-    ReadMode, TimeUnit, Url,
+    ByteSize, Fleet, InitialPosition, MeasureName, QueueFormat, ReadMode, Url,
 };
 use crate::model::EpochMillis;
 
@@ -26,6 +28,9 @@ section! {
         /// Milliseconds between two reads of one shard. Kinesis allows five reads a second a shard,
         /// for all its consumers together: with others on the stream, take more.
         poll_interval_ms: u64 = "200", 200..=60_000;
+        /// Records that arrived on the stream more than this many seconds ago are skipped unread,
+        /// counted, as `MaximumRecordAgeInSeconds` of a Lambda's event source. Not set: none is.
+        maximum_record_age_s: Option<u64>, 60..=604_800;
     }
 }
 
@@ -55,24 +60,57 @@ section! {
 }
 
 section! {
-    /// How a record becomes readings.
+    /// How a record becomes readings. docs/formats.md has an example of each format and every
+    /// decision; `tidewire decode` shows what a payload becomes. Fields are named as they stand in the
+    /// payload, those within others with the separator between; `rename` comes last.
     Decode "decode" {
-        /// What a payload is.
+        /// What a payload is. gzip, zstd and aggregates of the KPL need no setting: they are told
+        /// by how they begin.
         format: Format = "json";
+        /// What is around a payload: nothing, base64, or a JSON object with the payload in base64
+        /// in a field, whose other fields belong to each of the payload's readings.
+        envelope: Envelope = "none";
         /// Where the device's id comes from.
         device_id: DeviceIdFrom = "field:device_id";
         /// The field that holds the reading's time; without it, a reading's time is its record's
-        /// arrival on the stream.
+        /// arrival on the stream. Line protocol and SenML have their own place for it.
         time_field: Option<String>;
-        /// The unit of `time_field`, which must be given with it: units are never guessed.
+        /// The unit of `time_field`, or of line protocol's times; it must be given with either:
+        /// units are never guessed.
         time_unit: Option<TimeUnit>;
+        /// What becomes of a reading without a time.
+        time_missing: TimePolicy = "reject";
+        /// What becomes of a reading whose time is no time, or beyond the two bounds below.
+        time_absurd: TimePolicy = "reject";
+        /// Seconds that a time may lie before its record's arrival. Not set: any.
+        time_past_max_s: Option<u64>, 1..=u64::MAX;
+        /// Seconds that a time may lie after its record's arrival (Timestream: 900). Not set: any.
+        time_future_max_s: Option<u64>, 1..=u64::MAX;
         /// Fields that become dimensions rather than measures.
         dimensions: Vec<String>;
-        /// Fields whose values are not what JSON makes of them (every number is a float), as in
-        /// `{ count = "int" }`.
+        /// Dimensions that every reading gets, as in `{ site = "north" }`.
+        constants: BTreeMap<String, String>;
+        /// The dimension that holds the record's partition key. Not set: none does.
+        partition_key_as: Option<String>;
+        /// The only fields that become measures; `env.*` means all that begin with `env.`. Empty:
+        /// all do.
+        include: Vec<String>;
+        /// Fields that become nothing, whatever `include` says; `*` as there.
+        exclude: Vec<String>;
+        /// New names of fields, as in `{ "env.t" = "temperature" }`.
+        rename: BTreeMap<String, String>;
+        /// Fields whose values are not what they look like (every number of JSON, CBOR and SenML
+        /// is a float), as in `{ count = "int" }`.
         types: BTreeMap<String, FieldType>;
         /// What joins the names of nested fields.
         separator: String = ".";
+        /// What becomes of NaN and the infinities, which no sink stores.
+        not_finite: NotFinite = "reject";
+        /// What becomes of SenML's units.
+        units: Units = "ignore";
+        /// Skip user records of an aggregate that belong to another shard by their keys, counted,
+        /// as KCL does: a producer puts them again on the right one after a reshard.
+        aggregate_hash_range: bool = "true";
     }
 }
 
