@@ -39,6 +39,11 @@ bless:
 local *ARGS:
     cargo run -- local {{ARGS}}
 
+# Java KCL and tidewire on one lease table; needs a JVM, Maven and Python (`just interop --help`)
+interop *ARGS:
+    @command -v python3 >/dev/null || { echo "cannot run: this machine lacks Python 3" >&2; exit 3; }
+    python3 interop/run.py {{ARGS}}
+
 # The container image, without the local stand
 image TAG="tidewire:dev":
     docker build --tag {{TAG}} .
