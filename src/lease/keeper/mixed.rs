@@ -10,9 +10,9 @@ use crate::lease::row::Row;
 use crate::lease::share;
 use crate::model::{Millis, ShardId, WorkerId};
 
-/// A shutdown's releases. A Java worker takes every lease that it finds unowned, whatever its
-/// share; so only one worker's part of ours is let go, and the rest expires, checkpointed, for all
-/// to see at their own time.
+/// A shutdown's releases. A Java worker that has just started takes every lease that it finds
+/// unowned, whatever its share; so only one remaining worker's part of ours is let go (all of it,
+/// where one remains), and the rest expires, checkpointed, for all to see at their own time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parting {
     /// The most leases to release; `None`: all, nobody greedy is there.
@@ -70,9 +70,10 @@ impl Keeper {
     /// Shutdown begins: how many leases may be released.
     pub(super) fn part(&mut self) {
         if self.options.mixed() {
-            let workers = self.spread().loads.len();
+            // We are among those who own.
+            let others = self.spread().loads.len().saturating_sub(1);
             let working = self.held.values().filter(|held| held.phase.works()).count();
-            self.parting.releases_max = Some(share::fair(working, workers));
+            self.parting.releases_max = Some(share::fair(working, others));
         }
     }
 

@@ -82,7 +82,8 @@ impl Keeper {
                 None => State::Others,
             };
             let row = held.map_or(&seen.row, |held| &held.row);
-            if let (Some(owner), true) = (&row.owner, state != State::Free) {
+            let lives = state != State::Free && (held.is_some() || !seen.expired);
+            if let (Some(owner), true) = (&row.owner, lives) {
                 workers.insert(owner.clone());
             }
             leases.push(LeaseStatus {

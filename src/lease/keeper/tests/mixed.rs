@@ -231,7 +231,9 @@ fn the_leases_of_a_dead_java_worker_are_ours_after_a_lease_duration() {
 
 #[test]
 fn what_is_not_released_at_shutdown_is_checkpointed_and_keeps_its_owner() {
-    let mut fleet = Fleet::of(1, 5, 0);
+    let theirs = [row(0, Some(JAVA)), row(1, Some("java-2"))];
+    let ours = (2..7).map(|number| row(number, Some("me")));
+    let mut fleet = Fleet::new(theirs.into_iter().chain(ours));
     fleet.step(Input::Tick);
     assert_eq!(fleet.owned("me"), 5);
     fleet.step(Input::Shutdown);
@@ -241,12 +243,12 @@ fn what_is_not_released_at_shutdown_is_checkpointed_and_keeps_its_owner() {
         checkpoint: Some(Checkpoint::from_kcl("99", 0).unwrap()),
     });
     assert!(fleet.gone);
-    let ours: Vec<_> = fleet.rows.values().skip(1).collect();
+    let ours: Vec<_> = fleet.rows.values().skip(2).collect();
     assert!(
         ours.iter().all(|row| text(row, "checkpoint") == Some("99")),
         "{ours:?}"
     );
-    // Half of five, rounded up, of two workers.
+    // Half of five, rounded up, is released: two workers remain.
     assert_eq!(fleet.owned("me"), 2);
     let left = |note: &Note| {
         matches!(
@@ -258,6 +260,20 @@ fn what_is_not_released_at_shutdown_is_checkpointed_and_keeps_its_owner() {
         )
     };
     assert_eq!(fleet.noted(left), 2);
+}
+
+#[test]
+fn all_is_released_where_one_worker_remains() {
+    let mut fleet = Fleet::of(1, 3, 0);
+    fleet.step(Input::Tick);
+    fleet.step(Input::Shutdown);
+    fleet.say(|shard, epoch| Say::Drained {
+        shard,
+        epoch,
+        checkpoint: None,
+    });
+    assert!(fleet.gone);
+    assert_eq!(fleet.owned("me"), 0);
 }
 
 #[test]
