@@ -5,16 +5,17 @@ WORKDIR /src
 
 # Dependencies first: their layer stays while only our own code changes.
 COPY Cargo.toml Cargo.lock ./
+COPY tests/simulation/Cargo.toml tests/simulation/Cargo.toml
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs \
-    && cargo build --release --locked --no-default-features \
+    && cargo build --release --locked --package tidewire --no-default-features \
     && rm -r src
 
 COPY src src
 # The stand-ins above are newer than the sources: cargo must not take them for current.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --no-default-features
+    && cargo build --release --locked --package tidewire --no-default-features
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/release/tidewire /usr/local/bin/tidewire

@@ -19,6 +19,14 @@ clippy:
 test:
     cargo test --locked
 
+# Leases in SEEDS simulated worlds; the ordinary test run has 20,000
+simulate SEEDS="200000" FIRST="0":
+    TIDEWIRE_SIMULATION_SEEDS={{SEEDS}} TIDEWIRE_SIMULATION_FIRST={{FIRST}} cargo test --locked --package tidewire-simulation --test lease_simulation every_world -- --nocapture
+
+# Defects planted in the leases, one after the other: does the simulation find each?
+bites *ARGS:
+    tests/bites/run {{ARGS}}
+
 # The API's documentation, warnings as errors
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

@@ -45,7 +45,7 @@
 //! it asks the most loaded for a lease only while that one has two more ([`share`]), each of which
 //! lowers the sum of squares. Ended leases, and those still barred by a parent, weigh nothing.
 //!
-//! The numbered invariants stand in [`invariant`]; `tests/lease_simulation.rs` checks them after
+//! The numbered invariants stand in [`invariant`]; `tests/simulation` checks them after
 //! every event of thousands of bad days.
 
 pub mod change;

@@ -18,6 +18,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("pipeline", 1),
     ("decode", 1),
     ("push", 1),
+    // The root of the simulation's crate.
+    ("pure", 1),
     ("door", 2),
     ("aws", 3),
     ("influx", 3),

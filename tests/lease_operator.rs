@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test the panic is the report")]
 
-#[path = "simulation/table.rs"]
-#[expect(dead_code, reason = "only the door is needed here")]
+#[path = "support/lease_table.rs"]
+#[expect(dead_code, reason = "the simulation needs more of it")]
 mod table;
 
 use std::collections::BTreeSet;

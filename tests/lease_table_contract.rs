@@ -7,8 +7,8 @@
 #[path = "simulation/faults.rs"]
 #[expect(dead_code, reason = "only the dice are needed here")]
 mod faults;
-#[path = "simulation/table.rs"]
-#[expect(dead_code, reason = "only the door is needed here")]
+#[path = "support/lease_table.rs"]
+#[expect(dead_code, reason = "the simulation needs more of it")]
 mod table;
 
 use std::collections::BTreeSet;

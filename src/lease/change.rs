@@ -135,7 +135,8 @@ impl Author {
         update(&held.shard, self.still_mine(held, reached), edits)
     }
 
-    /// Asks the owner for its lease. The counter stays (KCL 3: `initiateGracefulLeaseHandoff`).
+    /// Asks the owner for its lease. The counter stays (KCL 3: `initiateGracefulLeaseHandoff`), and
+    /// so does the owner's signature, by which it tells what became of its own last write.
     #[must_use]
     pub fn begin(&self, seen: &Row) -> Change {
         let me = Value::text(self.me.as_str());
@@ -143,7 +144,6 @@ impl Author {
             Edit::Set(name::OWNER, me.clone()),
             Edit::Set(name::TW_OWNER, me.clone()),
             Edit::Set(name::RECEIVER, me),
-            self.signed(),
         ];
         if let Some(owner) = &seen.owner {
             let from = Value::text(owner.as_str());
@@ -152,12 +152,12 @@ impl Author {
         update(&seen.shard, as_seen(seen), edits)
     }
 
-    /// Hands the lease over to the one who asked, with the last checkpoint.
+    /// Hands the lease over to the one who asked, with the last checkpoint. `tw_receiver` stays
+    /// until that one takes it: it says that the lease is free for it at once.
     #[must_use]
     pub fn finish(&self, held: &Row, reached: Option<&Checkpoint>) -> Change {
         let mut edits = self.bumped(held);
         edits.push(Edit::Remove(name::CHECKPOINT_OWNER));
-        edits.push(Edit::Remove(name::RECEIVER));
         edits.extend(checkpoint(reached));
         if reached.is_none() {
             edits.push(Edit::Add(name::SWITCHES, 1));
@@ -175,13 +175,12 @@ impl Author {
     }
 
     /// Takes back our asking: the owner did not react, or we are leaving. The counter stays, since
-    /// it is the owner's heartbeat.
+    /// it is the owner's heartbeat, and with it the owner's signature.
     #[must_use]
     pub fn give_back(&self, seen: &Row) -> Change {
         let mut edits = vec![
             Edit::Remove(name::CHECKPOINT_OWNER),
             Edit::Remove(name::RECEIVER),
-            self.signed(),
         ];
         if let Some(from) = &seen.checkpoint_owner {
             edits.push(Edit::Set(name::OWNER, Value::text(from.as_str())));

@@ -36,9 +36,9 @@ pub struct Intent<'a> {
 /// Reads the outcome from the row as it stands.
 ///
 /// `tw_writer` alone proves nothing: a Java worker that takes our lease leaves it there, so the
-/// owner must be whom we wrote, or we ourselves. And a `checkpointOwner` that is live and names us
-/// proves that the counter is ours, whoever signed last: only a receiver's asking, which leaves
-/// the counter as it is, can have come between.
+/// owner must be whom we wrote, or we ourselves. Nor does our name alone: another process may go by
+/// it. A receiver's asking leaves the counter and the signature as they are; a leader of KCL 3 that
+/// assigns a lease leaves the signature, too.
 #[must_use]
 pub fn classify(intent: Intent<'_>, image: Option<&Row>) -> Outcome {
     let Some(row) = image else {
@@ -48,8 +48,8 @@ pub fn classify(intent: Intent<'_>, image: Option<&Row>) -> Outcome {
     let mine = row.actual_owner() == Some(intent.me);
     if row.counter == intent.counter.next() {
         let signed = row.writer.as_deref() == Some(intent.writer);
-        let as_written = row.owner.as_ref() == intent.owner_after;
-        if asked || (signed && (as_written || mine)) {
+        let as_written = row.actual_owner() == intent.owner_after;
+        if signed && (as_written || mine) {
             return Outcome::Applied;
         }
     } else if row.counter == intent.counter {

@@ -64,6 +64,12 @@ impl Row {
         }
     }
 
+    /// Whether the lease was handed over to its owner, who has not taken it yet.
+    #[must_use]
+    pub fn handed_over(&self) -> bool {
+        self.owner.is_some() && self.receiver == self.owner && self.checkpoint_owner.is_none()
+    }
+
     /// Who asks `me` for this lease.
     #[must_use]
     pub fn asked_of(&self, me: &WorkerId) -> Option<&WorkerId> {

@@ -9,67 +9,25 @@ use tidewire::lease::{Item, Row};
 use tidewire::model::{Checkpoint, ShardId, WorkerId};
 
 use super::faults::STORM_MS;
+use super::java::Deed;
+use super::sometimes::Sometimes;
 use super::stream::World as Stream;
 use super::table::Store;
 use super::world::{CALM_MS, Process};
 
 /// L2's bound: a lease, two scans, and a call that was given up after two seconds when the storm
-/// ended, with clocks that are one per cent wrong.
-const OWNED_WITHIN_MS: u64 = 10_000 + 2 * 800 + 2_000 + 400;
+/// ended, with clocks that are some per cent wrong.
+const OWNED_WITHIN_MS: u64 = 10_000 + 2 * 800 + 2_000 + 1_000;
 /// A row deleted by hand frees a lease whose holder cannot know for so long.
 const HAND_DELETED_MS: u64 = 25_000;
 /// No lease moves in the last part of a calm run.
-const QUIET_MS: u64 = 15_000;
-
-/// What a run saw; over all runs each must have been seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sometimes {
-    pub(crate) taken: u64,
-    pub(crate) expired: u64,
-    pub(crate) handed_over: u64,
-    pub(crate) reverted: u64,
-    pub(crate) conflicts: u64,
-    pub(crate) fenced: u64,
-    pub(crate) lost: u64,
-    pub(crate) row_gone: u64,
-    pub(crate) ended: u64,
-    pub(crate) released: u64,
-    pub(crate) deleted: u64,
-    pub(crate) crashes: u64,
-    pub(crate) stops: u64,
-    pub(crate) children: u64,
-}
-
-impl Sometimes {
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.fields().into_iter().zip(other.clone().fields()) {
-            *mine += *theirs;
-        }
-    }
-
-    fn fields(&mut self) -> [&mut u64; 14] {
-        [
-            &mut self.taken,
-            &mut self.expired,
-            &mut self.handed_over,
-            &mut self.reverted,
-            &mut self.conflicts,
-            &mut self.fenced,
-            &mut self.lost,
-            &mut self.row_gone,
-            &mut self.ended,
-            &mut self.released,
-            &mut self.deleted,
-            &mut self.crashes,
-            &mut self.stops,
-            &mut self.children,
-        ]
-    }
-
-    pub(crate) fn all_seen(&self) -> bool {
-        self.clone().fields().into_iter().all(|seen| *seen > 0)
-    }
-}
+const QUIET_MS: u64 = 10_000;
+/// The longest right there is: whoever lost a lease without being told stops by then.
+const RIGHT_MS: u64 = 10_000;
+/// Where every call is answered a Java worker's victim hears of it with its next heartbeat.
+const HEARTBEAT_MS: u64 = 3_300 + 300;
+/// How often the calm is looked at.
+const LOOK_EVERY_MS: u64 = 400;
 
 pub(crate) struct Moment<'a> {
     pub(crate) now: u64,
@@ -81,10 +39,17 @@ pub(crate) struct Moment<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     pub(crate) sometimes: Sometimes,
-    pub(crate) tracing: bool,
-    hand_deleted: BTreeMap<ShardId, u64>,
+    /// Shards that may have two readers, and until when.
+    exempt: BTreeMap<ShardId, u64>,
+    /// When a Java worker took a shard.
+    java_took: BTreeMap<ShardId, u64>,
+    /// Until when clocks are so wrong that nothing is promised about two readers.
+    pub(crate) lawless_until: u64,
+    /// When calls last failed, or a process stood still.
+    pub(crate) rough_until: u64,
     /// Since when a shard that may be read has no reader, in calm weather.
     waiting: BTreeMap<ShardId, u64>,
+    look_at: u64,
     last_move: u64,
 }
 
@@ -92,6 +57,14 @@ pub(crate) fn row_of(store: &Store, shard: &ShardId) -> Option<Row> {
     match row::read(store.read(shard)?) {
         Ok(Entry::Lease(row)) => Some(row),
         _ => None,
+    }
+}
+
+fn done(stream: &Stream, index: usize) -> Checkpoint {
+    if stream.finished(index) {
+        Checkpoint::ShardEnd
+    } else {
+        Stream::checkpoint(index, stream.shards[index].done).unwrap_or(Checkpoint::TrimHorizon)
     }
 }
 
@@ -127,8 +100,57 @@ impl Checks {
     }
 
     pub(crate) fn deleted_by_hand(&mut self, now: u64, shard: &ShardId) {
-        self.hand_deleted
-            .insert(shard.clone(), now + HAND_DELETED_MS);
+        self.exempt.insert(shard.clone(), now + HAND_DELETED_MS);
+    }
+
+    /// What a worker of KCL did. Its own checkpoints keep to the books, too, or the world is wrong.
+    pub(crate) fn done_by_java(
+        &mut self,
+        moment: &Moment<'_>,
+        java: &WorkerId,
+        deed: &Deed,
+    ) -> Result<(), String> {
+        match deed {
+            Deed::Took(shard) => {
+                self.sometimes.java_took += 1;
+                self.java_took.insert(shard.clone(), moment.now);
+                let until = self.exempt.entry(shard.clone()).or_default();
+                *until = (*until).max(moment.now + RIGHT_MS);
+            }
+            Deed::Assigned(_) => self.sometimes.assigned += 1,
+            Deed::Checkpointed(shard, checkpoint) => {
+                self.sometimes.java_ended += u64::from(*checkpoint == Checkpoint::ShardEnd);
+                let done = done(moment.stream, moment.stream.index(shard));
+                invariant::within_done(shard, checkpoint, &done)
+                    .map_err(|broken| broken.to_string())?;
+            }
+            Deed::Renewed(shard) => {
+                let mut readers = readers(moment, shard);
+                readers.push(java);
+                if !self.excused(moment.now, shard) {
+                    invariant::one_reader(shard, &readers).map_err(|broken| broken.to_string())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether two readers of a shard break nothing: clocks are beyond all measure, a row was
+    /// deleted by hand, or Java took the lease and its holder cannot know yet.
+    fn excused(&self, now: u64, shard: &ShardId) -> bool {
+        if now < self.lawless_until {
+            return true;
+        }
+        let Some(until) = self.exempt.get(shard).filter(|until| now < **until) else {
+            return false;
+        };
+        match self.java_took.get(shard) {
+            // In fair weather, the exemption is one heartbeat.
+            Some(took) if took + RIGHT_MS == *until && self.rough_until < *took => {
+                now < took + HEARTBEAT_MS
+            }
+            _ => true,
+        }
     }
 
     /// L3, L4, L5, L9, L10 of a write that was applied.
@@ -152,20 +174,18 @@ impl Checks {
             let before = parse(before)?;
             invariant::write(&before, &after, writer).map_err(|broken| broken.to_string())?;
         }
-        let index = stream.index(&after.shard);
-        let done = if stream.finished(index) {
-            Checkpoint::ShardEnd
-        } else {
-            Stream::checkpoint(index, stream.shards[index].done).unwrap_or(Checkpoint::TrimHorizon)
-        };
+        if after.unstarted() {
+            return Ok(());
+        }
+        let done = done(stream, stream.index(&after.shard));
         invariant::within_done(&after.shard, &after.checkpoint, &done)
             .map_err(|broken| broken.to_string())
     }
 
-    /// L6, and that nothing is skipped (L8).
+    /// L6, and that nothing is skipped (L8) but what came before the beginning.
     pub(crate) fn granted(
         &mut self,
-        stream: &Stream,
+        stream: &mut Stream,
         index: usize,
         pos: u64,
     ) -> Result<(), String> {
@@ -176,65 +196,45 @@ impl Checks {
             .iter()
             .map(|parent| (&stream.shards[*parent].id, stream.finished(*parent)));
         invariant::parents_first(&shard.id, parents).map_err(|broken| broken.to_string())?;
-        if pos > shard.done {
+        if pos > shard.done.max(shard.before(shard.may_skip_before)) {
             return Err(format!(
                 "L8: {} skips from {} to {pos}",
                 shard.id, shard.done
             ));
         }
-        Ok(())
-    }
-
-    pub(crate) fn delivered(
-        &mut self,
-        stream: &mut Stream,
-        index: usize,
-        pos: u64,
-    ) -> Result<(), String> {
         let shard = &mut stream.shards[index];
+        self.sometimes.pinned += u64::from(pos > shard.done);
         shard.done = shard.done.max(pos);
         Ok(())
     }
 
-    pub(crate) fn after_every_event(&mut self, moment: &Moment<'_>) -> Result<(), String> {
-        for shard in moment.stream.shards.iter().map(|shard| &shard.id) {
-            let readers: Vec<_> = moment
-                .processes
-                .values()
-                .filter(|process| {
-                    let local = process.local(moment.now);
-                    process.keeper.reads_at(shard, local).is_some()
-                })
-                .map(|process| process.keeper.me())
-                .collect();
-            let exempt = self
-                .hand_deleted
-                .get(shard)
-                .is_some_and(|until| *until > moment.now);
-            if !exempt {
+    /// After an event of `actor`: L1 of what it reads, and in the calm L2.
+    pub(crate) fn after_every_event(
+        &mut self,
+        moment: &Moment<'_>,
+        actor: Option<usize>,
+    ) -> Result<(), String> {
+        let actor = actor.and_then(|id| moment.processes.get(&id));
+        for shard in actor.iter().flat_map(|process| process.reading()) {
+            let readers = readers(moment, shard);
+            if readers.len() > 1 && !self.excused(moment.now, shard) {
                 invariant::one_reader(shard, &readers).map_err(|broken| broken.to_string())?;
             }
-            if moment.now >= STORM_MS {
-                self.in_calm(moment, shard, readers.is_empty())?;
+        }
+        if moment.now >= STORM_MS.max(self.look_at) {
+            self.look_at = moment.now + LOOK_EVERY_MS;
+            for shard in moment.stream.shards.iter().map(|shard| &shard.id) {
+                self.in_calm(moment, shard)?;
             }
         }
         Ok(())
     }
 
     /// L2.
-    fn in_calm(
-        &mut self,
-        moment: &Moment<'_>,
-        shard: &ShardId,
-        unread: bool,
-    ) -> Result<(), String> {
-        if !unread {
-            self.waiting.remove(shard);
-            return Ok(());
-        }
+    fn in_calm(&mut self, moment: &Moment<'_>, shard: &ShardId) -> Result<(), String> {
+        let row = row_of(moment.store, shard);
         let index = moment.stream.index(shard);
         let parents = &moment.stream.shards[index].parents;
-        let row = row_of(moment.store, shard);
         // A parent's row that a person deleted comes back first.
         let begun = row.as_ref().is_some_and(|row| !row.unstarted());
         let ready = row.as_ref().is_some_and(|row| !row.ended())
@@ -242,7 +242,7 @@ impl Checks {
                 let parent = row_of(moment.store, &moment.stream.shards[*parent].id);
                 parent.map_or(begun, |parent| parent.ended())
             });
-        if !ready {
+        if !ready || !readers(moment, shard).is_empty() {
             self.waiting.remove(shard);
             return Ok(());
         }
@@ -259,14 +259,16 @@ impl Checks {
             .map(|process| (process.keeper.me().clone(), 0))
             .collect();
         for (index, shard) in moment.stream.shards.iter().enumerate() {
-            if shard.done != shard.len {
-                let row = row_of(moment.store, &shard.id);
+            let row = row_of(moment.store, &shard.id);
+            if shard.done != shard.len() && !moment.stream.nobodys(index) {
                 return Err(format!(
                     "L8: {} of {} records of {} delivered; {row:?}",
-                    shard.done, shard.len, shard.id
+                    shard.done,
+                    shard.len(),
+                    shard.id
                 ));
             }
-            match row_of(moment.store, &shard.id) {
+            match row {
                 Some(row) if row.ended() && moment.stream.finished(index) => {}
                 Some(row) if shard.open => {
                     let owner = row
@@ -289,4 +291,15 @@ impl Checks {
         }
         Ok(())
     }
+}
+
+/// Who reads a shard: whose reading side has not been told to stop, or has not stopped yet. One that
+/// stands still reads as long as its lease would let it if it woke now.
+fn readers<'a>(moment: &Moment<'a>, shard: &ShardId) -> Vec<&'a WorkerId> {
+    moment
+        .processes
+        .values()
+        .filter(|process| process.reads(shard, moment.now))
+        .map(|process| process.keeper.me())
+        .collect()
 }

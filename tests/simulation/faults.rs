@@ -22,6 +22,12 @@ impl Dice {
         low + self.next() % (high - low + 1)
     }
 
+    /// A number below `end`, as an index.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        let end = u64::try_from(end).unwrap();
+        usize::try_from(self.next() % end).unwrap()
+    }
+
     /// True `per_mille` times in a thousand.
     pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.next() % 1000 < per_mille
@@ -34,14 +40,26 @@ pub(crate) enum Fault {
     Crash { worker: usize },
     /// A crashed or finished worker's place is taken by a new process.
     Start { worker: usize },
+    /// A process is gone, and one of the same worker id begins.
+    Restart { worker: usize },
+    /// A second process runs with a living one's worker id.
+    Twin { worker: usize },
     /// The process stands still.
     Pause { worker: usize, ms: u64 },
     /// SIGTERM.
     Stop { worker: usize },
+    /// Its clock runs this much wrong, far beyond what leases allow for.
+    BadClock { worker: usize, ppm: i64 },
     /// No call to the table succeeds.
     Outage { ms: u64 },
     /// This many in a thousand calls are throttled.
     Throttle { per_mille: u64, ms: u64 },
+    /// This many in a thousand rows of a scan are shown as they were up to `lag_ms` ago.
+    StaleScans {
+        per_mille: u64,
+        lag_ms: u64,
+        ms: u64,
+    },
     /// Requests lost, answers lost, and writes applied long after their caller gave up, each in a thousand.
     Network {
         lost: u64,
@@ -57,6 +75,27 @@ pub(crate) enum Fault {
     SlowDrains { ms: u64 },
     /// Somebody deletes a row.
     DeleteRow { shard: usize },
+    /// A worker of KCL 2.x joins, and is gone after this.
+    Java { ms: u64 },
+    /// A leader of KCL 3.x assigns leases for so long.
+    Assigner { ms: u64 },
+}
+
+/// Who else writes to the table. KCL 2.x takers and 3.x leaders do not work at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Nobody,
+    Java,
+    Assigner,
+}
+
+/// Where shards without history begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    Oldest,
+    Latest,
+    /// This long after the world's beginning.
+    At(u64),
 }
 
 /// A whole run: a world, and what happens to it until it heals.
@@ -67,20 +106,34 @@ pub(crate) struct Schedule {
     pub(crate) shards: usize,
     /// `GetRecords` names children at a shard's end.
     pub(crate) children_named: bool,
+    pub(crate) begin: Begin,
     pub(crate) faults: Vec<(u64, Fault)>,
 }
 
 /// Faults happen in this time; then all heals.
-pub(crate) const STORM_MS: u64 = 60_000;
+pub(crate) const STORM_MS: u64 = 50_000;
 
 impl Schedule {
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let workers = usize::try_from(dice.between(1, 4)).unwrap();
-        let shards = usize::try_from(dice.between(1, 8)).unwrap();
+        let workers = 1 + dice.below(4);
+        let shards = 1 + dice.below(8);
+        let others = match dice.between(0, 9) {
+            0..=5 => Others::Nobody,
+            6 | 7 => Others::Java,
+            _ => Others::Assigner,
+        };
+        let begin = match dice.between(0, 9) {
+            0..=5 => Begin::Oldest,
+            6 | 7 => Begin::Latest,
+            _ => Begin::At(dice.between(0, 20_000)),
+        };
         let count = dice.between(0, 14);
         let mut faults: Vec<_> = (0..count)
-            .map(|_| (dice.between(200, STORM_MS), Fault::of(&mut dice, workers)))
+            .map(|_| {
+                let at = dice.between(200, STORM_MS);
+                (at, Fault::of(&mut dice, workers, others))
+            })
             .collect();
         faults.sort_by_key(|(at, _)| *at);
         Self {
@@ -88,6 +141,7 @@ impl Schedule {
             workers,
             shards,
             children_named: dice.chance(500),
+            begin,
             faults,
         }
     }
@@ -100,33 +154,51 @@ impl Schedule {
 }
 
 impl Fault {
-    fn of(dice: &mut Dice, workers: usize) -> Self {
-        let worker = usize::try_from(dice.next()).unwrap_or(0) % workers;
-        let shard = usize::try_from(dice.between(0, 1000)).unwrap();
-        match dice.between(0, 13) {
-            0 | 1 => Self::Crash { worker },
-            2 | 3 => Self::Start { worker },
-            4 => Self::Pause {
+    fn of(dice: &mut Dice, workers: usize, others: Others) -> Self {
+        if others != Others::Nobody && dice.chance(250) {
+            let ms = dice.between(2_000, 40_000);
+            return match others {
+                Others::Java => Self::Java { ms },
+                _ => Self::Assigner { ms },
+            };
+        }
+        let worker = dice.below(workers);
+        let shard = dice.below(1000);
+        match dice.between(0, 34) {
+            0..=3 => Self::Crash { worker },
+            4..=7 => Self::Start { worker },
+            8 => Self::Restart { worker },
+            9 => Self::Twin { worker },
+            10 | 11 => Self::Pause {
                 worker,
                 ms: dice.between(500, 31_000),
             },
-            5 => Self::Stop { worker },
-            6 => Self::Outage {
+            12 | 13 => Self::Stop { worker },
+            14 => Self::BadClock {
+                worker,
+                ppm: i64::try_from(dice.between(0, 800_000)).unwrap() - 400_000,
+            },
+            15 | 16 => Self::Outage {
                 ms: dice.between(500, 15_000),
             },
-            7 => Self::Throttle {
+            17 | 18 => Self::Throttle {
                 per_mille: dice.between(100, 900),
                 ms: dice.between(1_000, 10_000),
             },
-            8 | 9 => Self::Network {
+            19 | 20 => Self::StaleScans {
+                per_mille: dice.between(50, 900),
+                lag_ms: dice.between(1_000, 6_000),
+                ms: dice.between(2_000, 20_000),
+            },
+            21..=24 => Self::Network {
                 lost: dice.between(0, 80),
                 unanswered: dice.between(0, 80),
                 late: dice.between(0, 80),
                 ms: dice.between(2_000, 30_000),
             },
-            10 => Self::Split { shard },
-            11 => Self::Merge { shard },
-            12 => Self::SlowDrains {
+            25..=27 => Self::Split { shard },
+            28..=30 => Self::Merge { shard },
+            31 | 32 => Self::SlowDrains {
                 ms: dice.between(100, 25_000),
             },
             _ => Self::DeleteRow { shard },

@@ -1,10 +1,12 @@
 //! Calls on their way to the table and the stream, and what becomes of them.
 
 use tidewire::lease::{Answer, Change, Input};
-use tidewire::model::{self, WorkerId};
+use tidewire::model::{self, Checkpoint, ShardId, WorkerId};
 
 use super::{Call, Happening, Sim, What};
+use crate::check::row_of;
 use crate::faults::STORM_MS;
+use crate::stream::EPOCH_MS;
 
 /// A call's caller gives up after this, as the service does.
 const CALL_TIMEOUT_MS: u64 = 2_000;
@@ -53,15 +55,18 @@ impl Sim {
         let input = match (refusal, call) {
             (Some(fault), call) => failure(&call, fault),
             (None, Call::Scan) => {
-                let (dice, store, now) = (&mut self.dice, &self.store, self.now);
+                let (mut some, mut most, until) = self.weather.stale;
+                if self.now >= until {
+                    // Eventually consistent, as on any day.
+                    (some, most) = (100, 1_500);
+                }
+                let (dice, stale) = (&mut self.dice, &mut self.checks.sometimes.stale);
                 let lag = || {
-                    if dice.chance(100) {
-                        dice.between(0, 1_500)
-                    } else {
-                        0
-                    }
+                    let lags = dice.chance(some);
+                    *stale += u64::from(lags);
+                    if lags { dice.between(0, most) } else { 0 }
                 };
-                Input::Scanned(Ok(store.stale_scan(now, lag)))
+                Input::Scanned(Ok(self.store.stale_scan(self.now, lag)))
             }
             (None, Call::List) => Input::Listed(Ok(self.stream.listed(self.now))),
             (None, Call::Read(shard)) => Input::Read {
@@ -87,12 +92,30 @@ impl Sim {
         let answer = self.store.change(self.now, change);
         match &answer {
             Answer::Applied(after) => {
+                if before.is_none() {
+                    self.born(&change.shard);
+                }
                 self.checks
                     .written(writer, before.as_ref(), after.as_ref(), &self.stream)?;
             }
             Answer::Refused(_) => self.checks.sometimes.conflicts += 1,
         }
         Ok(answer)
+    }
+}
+
+impl Sim {
+    /// A row was created. Under `LATEST` what came before that may be skipped, and nothing else.
+    fn born(&mut self, shard: &ShardId) {
+        let row = row_of(&self.store, shard);
+        let latest = row.is_some_and(|row| row.checkpoint == Checkpoint::Latest);
+        let index = self.stream.index(shard);
+        let shard = &mut self.stream.shards[index];
+        shard.leased = true;
+        if latest {
+            shard.may_skip_before = EPOCH_MS + self.now;
+            self.checks.sometimes.latest += 1;
+        }
     }
 }
 

@@ -18,8 +18,8 @@ impl Sim {
                 start,
             } => {
                 let index = self.stream.index(&shard);
-                let pos = Stream::skipped(index, &start);
-                self.checks.granted(&self.stream, index, pos)?;
+                let pos = self.stream.skipped(index, &start);
+                self.checks.granted(&mut self.stream, index, pos)?;
                 let process = self.processes.get_mut(&id).unwrap();
                 let reader = Reader {
                     epoch,
@@ -67,7 +67,7 @@ impl Sim {
         // In the calm what the storm held up is read fast.
         let most = if self.now < STORM_MS { 4 } else { 30 };
         let some = self.dice.between(0, most);
-        let len = self.stream.shards[index].len;
+        let len = self.stream.shards[index].len();
         let open = self.stream.shards[index].open;
         let Some(reader) = self.reader(id, shard, epoch) else {
             return Ok(());
@@ -78,7 +78,8 @@ impl Sim {
         let before = reader.pos;
         reader.pos = (reader.pos + some).min(len);
         let pos = reader.pos;
-        self.checks.delivered(&mut self.stream, index, pos)?;
+        let done = &mut self.stream.shards[index].done;
+        *done = (*done).max(pos);
         if !open && pos == len {
             self.processes.get_mut(&id).unwrap().readers.remove(shard);
             let named = self.schedule.children_named;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::faults::Begin;
 use tidewire::lease::Listed;
 use tidewire::model::{Checkpoint, ChildShard, EpochMillis, SequenceNumber, Shard, ShardId, Start};
 
@@ -9,35 +10,83 @@ use tidewire::model::{Checkpoint, ChildShard, EpochMillis, SequenceNumber, Shard
 pub(crate) struct Growing {
     pub(crate) id: ShardId,
     pub(crate) parents: Vec<usize>,
-    pub(crate) first: u64,
-    pub(crate) last: u64,
+    pub(crate) first: u128,
+    pub(crate) last: u128,
     pub(crate) open: bool,
-    /// Records put so far.
-    pub(crate) len: u64,
-    /// Records delivered, without a gap.
+    /// When each record arrived, by the stream's clock.
+    pub(crate) arrivals: Vec<u64>,
+    /// Records delivered, without a gap; or skipped, because they came before the beginning.
     pub(crate) done: u64,
+    /// A lease was made for it at some time.
+    pub(crate) leased: bool,
+    /// Records that arrived before this may be skipped.
+    pub(crate) may_skip_before: u64,
+}
+
+impl Growing {
+    pub(crate) fn len(&self) -> u64 {
+        u64::try_from(self.arrivals.len()).unwrap()
+    }
+
+    /// How many records arrived before `at`.
+    pub(crate) fn before(&self, at: u64) -> u64 {
+        let before = self.arrivals.partition_point(|arrival| *arrival < at);
+        u64::try_from(before).unwrap()
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
     pub(crate) shards: Vec<Growing>,
-    pub(crate) by_id: BTreeMap<ShardId, usize>,
+    by_id: BTreeMap<ShardId, usize>,
+    may_skip_before: u64,
+    /// `LATEST`: shards that closed before anybody had a lease for them are nobody's.
+    pub(crate) latest: bool,
 }
 
 /// Sequence numbers of different shards do not overlap.
 const SHARD_SPAN: u64 = 1_000_000;
 
+/// What the stream's clock shows when the world begins.
+pub(crate) const EPOCH_MS: u64 = 1_000_000;
+
+/// Records each shard has when the world begins, one for each of the seconds before.
+const OLD_RECORDS: u64 = 5;
+
 impl World {
     pub(crate) fn new(shards: usize) -> Self {
         let mut world = Self::default();
-        let width = u64::MAX / u64::try_from(shards).unwrap();
-        for index in 0..u64::try_from(shards).unwrap() {
-            world.add(Vec::new(), index * width, (index + 1) * width - 1);
+        let count = u128::try_from(shards).unwrap();
+        let width = u128::MAX / count;
+        for index in 0..count {
+            let last = if index + 1 == count {
+                u128::MAX
+            } else {
+                (index + 1) * width - 1
+            };
+            world.add(Vec::new(), index * width, last);
+        }
+        for shard in &mut world.shards {
+            shard.arrivals = (1..=OLD_RECORDS)
+                .rev()
+                .map(|seconds| EPOCH_MS - seconds * 1_000)
+                .collect();
         }
         world
     }
 
-    fn add(&mut self, parents: Vec<usize>, first: u64, last: u64) {
+    /// Where shards without history begin: what came before that may be skipped.
+    pub(crate) fn begins(&mut self, begin: Begin) {
+        self.latest = begin == Begin::Latest;
+        if let Begin::At(ms) = begin {
+            self.may_skip_before = EPOCH_MS + ms;
+        }
+        for shard in &mut self.shards {
+            shard.may_skip_before = self.may_skip_before;
+        }
+    }
+
+    fn add(&mut self, parents: Vec<usize>, first: u128, last: u128) {
         let index = self.shards.len();
         let id = ShardId::from(format!("shardId-{index:012}"));
         self.by_id.insert(id.clone(), index);
@@ -47,8 +96,10 @@ impl World {
             first,
             last,
             open: true,
-            len: 0,
+            arrivals: Vec::new(),
             done: 0,
+            leased: false,
+            may_skip_before: self.may_skip_before,
         });
     }
 
@@ -85,9 +136,9 @@ impl World {
         self.add(vec![a, b], self.shards[a].first, self.shards[b].last);
     }
 
-    pub(crate) fn produce(&mut self) {
+    pub(crate) fn produce(&mut self, at: u64) {
         for shard in self.shards.iter_mut().filter(|shard| shard.open) {
-            shard.len += 1;
+            shard.arrivals.push(EPOCH_MS + at);
         }
     }
 
@@ -97,7 +148,12 @@ impl World {
 
     pub(crate) fn finished(&self, index: usize) -> bool {
         let shard = &self.shards[index];
-        !shard.open && shard.done == shard.len
+        !shard.open && (shard.done == shard.len() || self.nobodys(index))
+    }
+
+    /// Under `LATEST` what nobody had a lease for is nobody's.
+    pub(crate) fn nobodys(&self, index: usize) -> bool {
+        self.latest && !self.shards[index].leased
     }
 
     fn seq(index: usize, record: u64) -> SequenceNumber {
@@ -114,9 +170,10 @@ impl World {
     }
 
     /// How many records a start skips.
-    pub(crate) fn skipped(index: usize, start: &Start) -> u64 {
+    pub(crate) fn skipped(&self, index: usize, start: &Start) -> u64 {
         match start {
-            Start::TrimHorizon | Start::AtTimestamp(_) => 0,
+            Start::TrimHorizon => 0,
+            Start::AtTimestamp(at) => self.shards[index].before(u64::try_from(at.0).unwrap()),
             // No record here is an aggregate: one that is read again is not handed on.
             Start::At { seq, sub: 0 } | Start::After(seq) => {
                 let number: u64 = seq.as_str().parse().unwrap();
@@ -158,11 +215,11 @@ impl World {
             starting_hash_key: shard.first.to_string(),
             ending_hash_key: shard.last.to_string(),
             starting_seq: Self::seq(index, 1),
-            ending_seq: (!shard.open).then(|| Self::seq(index, shard.len)),
+            ending_seq: (!shard.open).then(|| Self::seq(index, shard.len())),
         });
         Listed {
             shards: shards.collect(),
-            server_time: EpochMillis(i64::try_from(at).unwrap()),
+            server_time: EpochMillis(i64::try_from(EPOCH_MS + at).unwrap()),
         }
     }
 }

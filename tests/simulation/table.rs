@@ -2,9 +2,7 @@
 //! scans can be as stale as DynamoDB's.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
-use tidewire::door::lease_table::{Error, LeaseTable};
 use tidewire::lease::{Answer, Change, Item};
 use tidewire::model::ShardId;
 
@@ -15,7 +13,7 @@ pub(crate) struct Store {
 }
 
 /// Versions kept of each row.
-const VERSIONS_MAX: usize = 6;
+const VERSIONS_MAX: usize = 12;
 
 impl Store {
     pub(crate) fn read(&self, shard: &ShardId) -> Option<&Item> {
@@ -60,37 +58,5 @@ impl Store {
 
     pub(crate) fn delete_by_hand(&mut self, at: u64, shard: &ShardId) {
         self.rows.entry(shard.clone()).or_default().push((at, None));
-    }
-}
-
-/// The same behind the door.
-#[derive(Debug, Default)]
-pub(crate) struct MemoryTable(pub Mutex<Store>);
-
-impl MemoryTable {
-    fn store(&self) -> std::sync::MutexGuard<'_, Store> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl LeaseTable for MemoryTable {
-    async fn scan(&self) -> Result<Vec<Item>, Error> {
-        Ok(self.store().scan())
-    }
-
-    async fn read(&self, shard: &ShardId) -> Result<Option<Item>, Error> {
-        Ok(self.store().read(shard).cloned())
-    }
-
-    async fn change(&self, change: &Change) -> Result<Answer, Error> {
-        Ok(self.store().change(0, change))
-    }
-
-    async fn prepare(&self, _create: bool) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn coordinator_row(&self, _key: &str) -> Result<Option<Item>, Error> {
-        Ok(None)
     }
 }

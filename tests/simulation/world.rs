@@ -8,26 +8,35 @@ mod reading;
 mod weather;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tidewire::lease::keeper::Effect;
+use tidewire::lease::options::Initial;
 use tidewire::lease::{Author, Change, Input, Keeper, Options};
-use tidewire::model::{LeaseCounter, Millis, ShardId, WorkerId};
+use tidewire::model::{EpochMillis, LeaseCounter, Millis, ShardId, WorkerId};
 
-use super::check::{Checks, Sometimes};
-use super::faults::{Dice, STORM_MS, Schedule};
-use super::stream::World as Stream;
+use super::check::{Checks, Moment};
+use super::faults::{Begin, Dice, STORM_MS, Schedule};
+use super::java::Java;
+use super::sometimes::Sometimes;
+use super::stream::{EPOCH_MS, World as Stream};
 use super::table::Store;
 
 /// Time after the storm in which all must come to rest.
-pub(crate) const CALM_MS: u64 = 75_000;
+pub(crate) const CALM_MS: u64 = 60_000;
 /// Records are put until so long after the storm.
-const PRODUCE_AFTER_MS: u64 = 25_000;
+const PRODUCE_AFTER_MS: u64 = 20_000;
+/// The stream is listed more often than in life, so that what was deleted is found in time.
+const SYNC_EVERY: Duration = Duration::from_secs(15);
+/// How wrong clocks are on any day, in millionths: within what leases allow for.
+const CLOCKS_PPM: u64 = 20_000;
 
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) slot: usize,
     pub(crate) keeper: Keeper,
-    offset: u64,
+    /// What its clock showed at a true time, and how wrong it runs since.
+    clock: (Millis, u64, i64),
     ppm: i64,
     paused_until: u64,
     /// It was told to stop.
@@ -57,6 +66,7 @@ enum Happening {
     Arrive(usize, Call, bool),
     Produce,
     Fault(usize),
+    Java(usize),
     Heal,
 }
 
@@ -72,6 +82,7 @@ enum Call {
 struct Weather {
     outage_until: u64,
     throttle: (u64, u64),
+    stale: (u64, u64, u64),
     network: (u64, u64, u64, u64),
     slow_drain_ms: u64,
 }
@@ -84,50 +95,72 @@ pub(crate) struct Sim {
     seq: u64,
     pub(crate) processes: BTreeMap<usize, Process>,
     started: usize,
+    javas: Vec<Java>,
     pub(crate) store: Store,
     pub(crate) stream: Stream,
     weather: Weather,
     checks: Checks,
-    pub(crate) trace: u64,
+    telling: Telling,
+    trace: u64,
+}
+
+/// What a run tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Nothing,
+    /// A hash over everything that was decided.
+    Hash,
+    /// Every decision, and every fault.
+    All,
 }
 
 /// Runs a schedule to its end.
-pub(crate) fn run(schedule: &Schedule, tracing: bool) -> Result<(Sometimes, u64), String> {
+pub(crate) fn run(schedule: &Schedule, telling: Telling) -> Result<(Sometimes, u64), String> {
     let mut sim = Sim::new(schedule.clone());
-    sim.checks.tracing = tracing;
+    sim.telling = telling;
     while let Some(((at, _), happening)) = sim.queue.pop_first() {
         if at > STORM_MS + CALM_MS {
             break;
         }
         sim.now = at;
-        sim.happen(happening)?;
-        let moment = super::check::Moment {
-            now: sim.now,
-            processes: &sim.processes,
-            store: &sim.store,
-            stream: &sim.stream,
+        let actor = match &happening {
+            Happening::To(id, _) => Some(*id),
+            _ => None,
         };
-        sim.checks.after_every_event(&moment)?;
+        sim.happen(happening)?;
+        sim.check(|checks, moment| checks.after_every_event(moment, actor))?;
     }
-    let moment = super::check::Moment {
-        now: sim.now,
-        processes: &sim.processes,
-        store: &sim.store,
-        stream: &sim.stream,
-    };
-    sim.checks.at_the_end(&moment)?;
+    sim.check(Checks::at_the_end)?;
     Ok((sim.checks.sometimes.clone(), sim.trace))
 }
 
 impl Process {
     pub(crate) fn local(&self, at: u64) -> Millis {
-        let at = i128::from(at) * i128::from(1_000_000 + self.ppm) / 1_000_000;
-        Millis(self.offset + u64::try_from(at).unwrap())
+        let (shown, then, ppm) = self.clock;
+        let since = i64::try_from(at - then).unwrap() * (1_000_000 + ppm) / 1_000_000;
+        Millis(shown.0 + u64::try_from(since).unwrap())
     }
 
     fn true_time(&self, local: Millis) -> u64 {
-        let since = i128::from(local.0.saturating_sub(self.offset)) * 1_000_000;
-        u64::try_from(since / i128::from(1_000_000 + self.ppm) + 1).unwrap()
+        let (shown, then, ppm) = self.clock;
+        let since = local.0.saturating_sub(shown.0) * 1_000_000;
+        then + since / u64::try_from(1_000_000 + ppm).unwrap() + 1
+    }
+
+    /// From now on it runs this much more wrong than on any day.
+    fn turn_clock(&mut self, at: u64, more: i64) {
+        self.clock = (self.local(at), at, self.ppm + more);
+    }
+
+    pub(crate) fn reads(&self, shard: &ShardId, now: u64) -> bool {
+        let awake = self.paused_until < now;
+        let may = || self.keeper.reads_at(shard, self.local(now)).is_some();
+        self.readers.contains_key(shard) && (awake || may())
+    }
+
+    /// The shards that its reading side is at work on.
+    pub(crate) fn reading(&self) -> impl Iterator<Item = &ShardId> {
+        self.readers.keys()
     }
 }
 
@@ -140,6 +173,7 @@ impl Sim {
             seq: 0,
             processes: BTreeMap::new(),
             started: 0,
+            javas: Vec::new(),
             store: Store::default(),
             stream: Stream::new(schedule.shards),
             weather: Weather {
@@ -147,11 +181,13 @@ impl Sim {
                 ..Weather::default()
             },
             checks: Checks::default(),
+            telling: Telling::Nothing,
             trace: 0xcbf2_9ce4_8422_2325,
             schedule,
         };
+        sim.stream.begins(sim.schedule.begin);
         for slot in 0..sim.schedule.workers {
-            sim.start(slot);
+            sim.start(slot, None);
         }
         for (index, (at, _)) in sim.schedule.faults.clone().iter().enumerate() {
             sim.push(*at, Happening::Fault(index));
@@ -161,42 +197,62 @@ impl Sim {
         sim
     }
 
+    fn check(
+        &mut self,
+        check: impl FnOnce(&mut Checks, &Moment<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let moment = Moment {
+            now: self.now,
+            processes: &self.processes,
+            store: &self.store,
+            stream: &self.stream,
+        };
+        check(&mut self.checks, &moment)
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            shard_sync_every: SYNC_EVERY,
+            initial_position: match self.schedule.begin {
+                Begin::Oldest => Initial::TrimHorizon,
+                Begin::Latest => Initial::Latest,
+                Begin::At(ms) => {
+                    Initial::AtTimestamp(EpochMillis(i64::try_from(EPOCH_MS + ms).unwrap()))
+                }
+            },
+            ..Options::default()
+        }
+    }
+
     fn push(&mut self, at: u64, happening: Happening) {
         self.seq += 1;
         self.queue.insert((at.max(self.now), self.seq), happening);
     }
 
-    fn start(&mut self, slot: usize) {
+    /// A new process in a slot, under a name of its own, or one that another has or had.
+    fn start(&mut self, slot: usize, name: Option<WorkerId>) {
         let id = self.started;
         self.started += 1;
-        let offset = self.dice.between(0, 10_000_000);
-        let ppm = i64::try_from(self.dice.between(0, 20_000)).unwrap() - 10_000;
+        // What clocks show differs by hours, how fast they run by per cents.
+        let shows = Millis(self.dice.between(0, 10_000_000));
+        let wrong = i64::try_from(self.dice.between(0, 2 * CLOCKS_PPM)).unwrap();
+        let ppm = wrong - i64::try_from(CLOCKS_PPM).unwrap();
         let author = Author {
-            me: WorkerId::from(format!("w{slot}-{id}")),
+            me: name.unwrap_or_else(|| WorkerId::from(format!("w{slot}-{id}"))),
             writer: format!("process-{id}"),
         };
-        let mut process = Process {
+        let at = self.now + self.dice.between(0, 300);
+        let process = Process {
             slot,
-            keeper: Keeper::new(author, Options::default(), Millis(0)),
-            offset,
+            keeper: Keeper::new(author, self.options(), shows),
+            clock: (shows, self.now, ppm),
             ppm,
             paused_until: 0,
             stopping: false,
             readers: BTreeMap::new(),
-            wake_at: self.now,
+            wake_at: at,
         };
-        let now = process.local(self.now);
-        process.keeper = Keeper::new(
-            Author {
-                me: process.keeper.me().clone(),
-                writer: format!("process-{id}"),
-            },
-            Options::default(),
-            now,
-        );
         self.processes.insert(id, process);
-        let at = self.now + self.dice.between(0, 300);
-        self.processes.get_mut(&id).unwrap().wake_at = at;
         self.push(at, Happening::To(id, What::Wake));
     }
 
@@ -205,7 +261,7 @@ impl Sim {
             Happening::To(id, what) => self.to(id, what),
             Happening::Arrive(id, call, answered) => self.arrive(id, call, answered),
             Happening::Produce => {
-                self.stream.produce();
+                self.stream.produce(self.now);
                 if self.now < STORM_MS + PRODUCE_AFTER_MS {
                     self.push(self.now + 500, Happening::Produce);
                 }
@@ -213,8 +269,13 @@ impl Sim {
             }
             Happening::Fault(index) => {
                 let fault = self.schedule.faults[index].1.clone();
-                self.fault(&fault)
+                if self.telling == Telling::All {
+                    println!("{} {fault:?}", self.now);
+                }
+                self.fault(&fault);
+                Ok(())
             }
+            Happening::Java(index) => self.java(index),
             Happening::Heal => {
                 self.heal();
                 Ok(())
@@ -250,8 +311,10 @@ impl Sim {
         let now = process.local(self.now);
         let effects = process.keeper.step(now, input);
         for effect in effects {
-            if self.checks.tracing {
-                self.mix(&format!("{id}{effect:?}"));
+            match self.telling {
+                Telling::Nothing => {}
+                Telling::Hash => self.mix(&format!("{id}{effect:?}")),
+                Telling::All => println!("{} process {id}: {effect:?}", self.now),
             }
             self.carry_out(id, effect)?;
         }
@@ -293,7 +356,7 @@ impl Sim {
                 self.checks.sometimes.stops += 1;
                 if self.processes.is_empty() && self.now >= STORM_MS {
                     self.checks.wait_anew();
-                    self.start(0);
+                    self.start(0, None);
                 }
             }
         }

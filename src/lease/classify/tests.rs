@@ -73,12 +73,22 @@ fn a_heartbeat_whose_answer_was_lost_before_it_was_asked_for_counts_as_applied()
         &|row| a.renew(row, None),
         &|row| b.begin(row),
     ]);
-    assert_ne!(
-        image.writer.as_deref(),
-        Some(a.writer.as_str()),
-        "b signed last"
-    );
     assert_eq!(heartbeat(1, Some(&image)), Outcome::Applied);
+}
+
+#[test]
+fn another_process_of_our_name_is_not_us_even_when_it_is_asked_for_the_lease() {
+    let (a, b) = (author("a"), author("b"));
+    let twin = Author {
+        writer: "process-of-another".to_owned(),
+        ..a.clone()
+    };
+    let image = after(&[
+        &|row| a.take(row, None),
+        &|row| twin.take(row, None),
+        &|row| b.begin(row),
+    ]);
+    assert_eq!(heartbeat(1, Some(&image)), Outcome::Lost);
 }
 
 #[test]
@@ -87,6 +97,16 @@ fn a_java_worker_that_took_the_lease_and_left_our_signature_is_not_us() {
     let mut image = after(&[&|row| a.take(row, None)]);
     image.owner = Some(WorkerId::from("java"));
     image.counter = image.counter.next();
+    assert_eq!(image.writer.as_deref(), Some(a.writer.as_str()));
+    assert_eq!(heartbeat(1, Some(&image)), Outcome::Lost);
+}
+
+#[test]
+fn a_lease_that_kcl_3_gave_to_another_who_is_to_hand_it_to_us_is_not_ours() {
+    let a = author("a");
+    let mut image = after(&[&|row| a.take(row, None)]);
+    image.counter = image.counter.next();
+    image.checkpoint_owner = Some(WorkerId::from("java"));
     assert_eq!(image.writer.as_deref(), Some(a.writer.as_str()));
     assert_eq!(heartbeat(1, Some(&image)), Outcome::Lost);
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::observe::free;
 use super::{Keeper, Op, Seen};
 use crate::lease::lineage::{self, Gate};
 use crate::lease::row::Row;
@@ -82,7 +81,7 @@ impl Keeper {
         for (shard, seen) in &self.seen.0 {
             let idle = !self.held.contains_key(shard) && !self.flights.contains_key(shard);
             let ready = seen.again_at <= now && !spread.blocked.contains(shard);
-            if idle && ready && free(seen, &me, self.options.fleet) {
+            if idle && ready && self.free(seen) {
                 let others = seen.row.owner.as_ref() != Some(&me);
                 let order = share::order(&me, shard);
                 candidates.push((others, seen.row.ended(), order, seen.row.clone()));
@@ -110,7 +109,7 @@ impl Keeper {
         let mine = row.owner.as_ref() == Some(&self.author.me);
         let how = match &row.owner {
             None => "unowned",
-            Some(_) if mine && self.receiving.contains_key(&row.shard) => "handed_over",
+            Some(_) if mine && row.handed_over() => "handed_over",
             Some(_) => "expired",
         };
         self.take_as(now, row, how);

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Effect, Keeper, Note, Seen, Table};
+use crate::lease::change::Author;
 use crate::lease::item::{Item, name};
 use crate::lease::lineage::Rows;
 use crate::lease::options::Fleet;
 use crate::lease::row::{self, Entry, Row};
-use crate::model::{Fault, Millis, ShardId, WorkerId};
+use crate::model::{Fault, Millis, ShardId};
 
 /// A row is looked for by a consistent read once it was missing in this many scans: scans are
 /// eventually consistent, and a new row may be missing in one.
@@ -119,7 +120,7 @@ impl Keeper {
         }
         seen.row = row;
         seen.missed = 0;
-        if free(seen, me, fleet) && !held {
+        if free(seen, &self.author, fleet) && !held {
             seen.free_since.get_or_insert(now);
         } else {
             seen.free_since = None;
@@ -232,10 +233,14 @@ impl Keeper {
         }
     }
 
+    pub(super) fn free(&self, seen: &Seen) -> bool {
+        free(seen, &self.author, self.options.fleet)
+    }
+
     fn may_expire(&self, shard: &ShardId, seen: &Seen) -> bool {
         !seen.expired
             && seen.row.owner.is_some()
-            && !free(seen, &self.author.me, self.options.fleet)
+            && !self.free(seen)
             && !self.held.contains_key(shard)
             && !self.flights.contains_key(shard)
             && self.leaving.is_none()
@@ -265,9 +270,14 @@ impl Keeper {
         let mut left = false;
         let mut writes = Vec::new();
         for (shard, seen) in &self.seen.0 {
-            let ours = seen.row.owner.as_ref() == Some(&me) && !self.held.contains_key(shard);
+            let asked = seen.row.handover().is_some() && seen.row.receiver.is_some();
+            let ours = match asked {
+                true => self.receiving.contains_key(shard),
+                false => own(&seen.row, &self.author),
+            };
+            let named = seen.row.owner.as_ref() == Some(&me) && !self.held.contains_key(shard);
             let stays = seen.row.handover().is_none() && !self.may_release(shard);
-            if !ours || stays {
+            if !named || !ours || stays {
                 continue;
             }
             left = true;
@@ -299,15 +309,22 @@ impl Keeper {
 
 /// Whether nobody may read the lease: unowned, handed over to us, ours but fenced, or expired.
 /// Ended leases are for the taking where Java workers take them too.
-pub(super) fn free(seen: &Seen, me: &WorkerId, fleet: Fleet) -> bool {
+fn free(seen: &Seen, author: &Author, fleet: Fleet) -> bool {
     if seen.row.ended() && fleet == Fleet::Tidewire {
         return false;
     }
     match (&seen.row.owner, seen.row.handover()) {
         (None, _) => true,
-        (Some(owner), None) if owner == me => true,
+        (Some(owner), None) if *owner == author.me => seen.expired || own(&seen.row, author),
         _ => seen.expired,
     }
+}
+
+/// Whether a lease in our name is this process's: we wrote last, it was handed over to us, or a
+/// leader of KCL 3 assigned it, which leaves `tw_owner` alone. Otherwise another process goes by our
+/// name, or did before us, and its lease ends like anybody's.
+fn own(row: &Row, author: &Author) -> bool {
+    row.handed_over() || !row.owned_by_tidewire() || row.writer.as_deref() == Some(&author.writer)
 }
 
 fn same(a: &Row, b: &Row) -> bool {

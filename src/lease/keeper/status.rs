@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::observe::free;
 use super::{Keeper, Phase};
 use crate::lease::talk::Held as Holding;
 use crate::model::{LeaseCounter, ShardId, WorkerId};
@@ -77,7 +76,7 @@ impl Keeper {
                 Some(Phase::Ending(_)) => State::Ending,
                 Some(Phase::Ended) => State::Ended,
                 None if seen.row.ended() => State::Ended,
-                None if free(seen, &self.author.me, self.options.fleet) => State::Free,
+                None if self.free(seen) => State::Free,
                 None if self.receiving.contains_key(shard) => State::Receiving,
                 None => State::Others,
             };
