@@ -48,6 +48,7 @@
 //! The numbered invariants stand in [`invariant`]; `tests/simulation` checks them after
 //! every event of thousands of bad days.
 
+pub mod audit;
 pub mod change;
 pub mod classify;
 pub mod invariant;

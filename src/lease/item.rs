@@ -34,6 +34,21 @@ impl Value {
     }
 }
 
+/// About how many bytes DynamoDB counts for a row when it is read: names and values.
+#[must_use]
+pub fn size_bytes(item: &Item) -> usize {
+    let of = |value: &Value| match value {
+        Value::S(text) => text.len(),
+        // Two digits a byte, and one more.
+        Value::N(digits) => digits.len().div_ceil(2) + 1,
+        Value::Ss(set) => set.iter().map(|text| text.len() + 1).sum::<usize>() + 3,
+        Value::Other => 0,
+    };
+    item.iter()
+        .map(|(name, value)| name.len() + of(value))
+        .sum()
+}
+
 /// Names of attributes: KCL's (`DynamoDBLeaseSerializer`), then ours.
 pub mod name {
     /// Hash key: the shard's id.

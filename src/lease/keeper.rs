@@ -14,6 +14,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::audit::Audit;
 use super::change::{Author, Change, NewLease};
 use super::lineage::Shards;
 use super::options::Options;
@@ -43,6 +44,7 @@ pub struct Keeper {
     scan: Poll,
     list: Poll,
     listing: Option<Listing>,
+    audit: Audit,
     scans: u64,
     /// A scan has come that nobody acted on yet.
     fresh: bool,
@@ -203,6 +205,7 @@ impl Keeper {
             scan: poll.clone(),
             list: poll,
             listing: None,
+            audit: Audit::default(),
             scans: 0,
             fresh: false,
             leaving: None,

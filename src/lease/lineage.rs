@@ -78,8 +78,8 @@ fn parents<'a>(row: &'a Row, listing: Option<&'a Shards>) -> BTreeSet<&'a ShardI
 /// As KCL's `HierarchicalShardSyncer`: an open shard needs one, unless an ancestor has a lease that
 /// is still to end (its end creates it). Where no ancestor has one, the oldest listed ancestors get
 /// the initial position and everything below follows by their ends; under `LATEST` the open shard
-/// itself begins, now. Beyond KCL: a parent that is listed but has no row, of a shard not begun,
-/// gets one too, since that shard waits for it.
+/// itself begins, now. Beyond KCL: a parent that is listed but has no row, of a shard not begun or
+/// not made yet, gets one too, since that shard waits for it.
 #[must_use]
 pub fn missing(
     listing: &Shards,
@@ -142,15 +142,13 @@ impl<'a, R: Rows> Search<'a, R> {
                 .parents()
                 .filter_map(|parent| self.rows.row(parent))
                 .collect();
-            if kept.iter().any(|parent| !parent.ended()) {
-                continue;
-            }
+            let awaited = kept.iter().any(|parent| !parent.ended());
             let unknown: Vec<_> = shard
                 .parents()
                 .filter(|parent| self.rows.row(parent).is_none())
                 .filter_map(|parent| self.listing.get(parent))
                 .collect();
-            if unknown.is_empty() {
+            if unknown.is_empty() && !awaited {
                 self.found.push(self.root(shard));
             }
             next.extend(unknown);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::item::{self, Item};
 use crate::model::EpochMillis;
 
 /// Where a shard begins that has no lease yet and no parent that had one.
@@ -41,6 +42,9 @@ pub struct Options {
     /// How often the table is scanned: 0.8 s, since a released lease is noticed by a scan and is
     /// to be read again within a second.
     pub scan_every: Duration,
+    /// Read units a second that scans may use; on a table for which that is too little, scans are
+    /// further apart, but at least two in a lease duration. 5, which a hundred leases use.
+    pub scan_units_max: u32,
     /// How often the stream's shards are listed and compared with the leases: 60 s. The end of a
     /// shard creates its children's leases by itself; this mends what was deleted or missed.
     pub shard_sync_every: Duration,
@@ -68,6 +72,9 @@ pub struct Options {
     pub fleet: Fleet,
 }
 
+/// What one read unit reads.
+const READ_UNIT_BYTES: usize = 4_096;
+
 /// The least margin: what is late by absolute time (a timer, a thread that was not run) is so
 /// however short the lease.
 const FENCE_MARGIN_MIN: Duration = Duration::from_millis(500);
@@ -93,6 +100,7 @@ impl Default for Options {
             fence_margin: fence_margin(Duration::from_secs(10)),
             renew_every: Duration::from_millis(3_300),
             scan_every: Duration::from_millis(800),
+            scan_units_max: 5,
             shard_sync_every: Duration::from_secs(60),
             handoff_deadline: HANDOFF_DEADLINE,
             drain_deadline: Duration::from_secs(20),
@@ -148,6 +156,17 @@ impl Options {
             }
         }
         problems
+    }
+
+    /// How long to wait from one scan, which showed these rows, to the next. A scan costs half a unit
+    /// for each 4 KiB (DynamoDB developer guide, "Read/write capacity mode").
+    #[must_use]
+    pub fn pause_after_scan(&self, items: &[Item]) -> Duration {
+        let bytes: usize = items.iter().map(item::size_bytes).sum();
+        let half_units = u32::try_from(bytes.div_ceil(READ_UNIT_BYTES)).unwrap_or(u32::MAX);
+        let fair = Duration::from_millis(500) * half_units / self.scan_units_max.max(1);
+        // Seen less often, a heartbeat would be taken for missing, and read for.
+        self.scan_every.max(fair.min(self.lease_duration / 2))
     }
 
     /// Whether Java workers share the table.

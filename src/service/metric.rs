@@ -82,6 +82,8 @@ pub const LEASE_CALLS: &str = "tidewire_lease_table_calls_total";
 pub const LEASE_CALL_SECONDS: &str = "tidewire_lease_table_call_seconds";
 /// Lease rows created for shards.
 pub const LEASE_CREATED: &str = "tidewire_lease_rows_created_total";
+/// Parts of the hash space found without a lease in several scans on end (KCL `NumStreamsWithPartialLeases`).
+pub const LEASE_HOLES: &str = "tidewire_lease_holes_total";
 /// Violations of a numbered invariant of the design; anything but 0 is a defect.
 pub const INVARIANTS_BROKEN: &str = "tidewire_invariants_broken_total";
 /// Viewers in the connection table that this broadcaster serves.
@@ -276,6 +278,12 @@ pub const ALL: &[Metric] = &[
         kind: Kind::Counter,
         labels: &[],
         help: "lease rows created for shards",
+    },
+    Metric {
+        name: LEASE_HOLES,
+        kind: Kind::Counter,
+        labels: &[],
+        help: "parts of the hash space that no lease covered in several scans on end; what is missing is made anew",
     },
     Metric {
         name: INVARIANTS_BROKEN,

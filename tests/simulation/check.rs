@@ -89,7 +89,7 @@ impl Checks {
             Note::Asked { .. } => self.last_move = now,
             Note::Reverted(_) => seen.reverted += 1,
             Note::Deleted(_) => seen.deleted += 1,
-            Note::Created(_) | Note::Conflict(_) => {}
+            Note::Created(_) | Note::Conflict(_) | Note::Hole { .. } => {}
             Note::Unreadable(row) => panic!("we wrote a row that we cannot read: {row}"),
         }
     }

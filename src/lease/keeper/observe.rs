@@ -31,7 +31,8 @@ impl Keeper {
             self.scan.due_at = now + self.options.retry_after;
             return;
         };
-        self.scan.due_at = (sent + self.options.scan_every).max(now + self.options.retry_after / 4);
+        let pause = self.options.pause_after_scan(&items);
+        self.scan.due_at = (sent + pause).max(now + self.options.retry_after / 4);
         if self.leaving.is_some() {
             return;
         }
@@ -53,6 +54,7 @@ impl Keeper {
         self.look_for_missing(now, sent, &found);
         self.scans += 1;
         self.fresh = true;
+        self.look_for_holes(now);
     }
 
     fn look_for_missing(&mut self, now: Millis, sent: Millis, found: &BTreeSet<ShardId>) {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Keeper, Listed, Listing};
-use crate::lease::lineage;
+use super::{Keeper, Listed, Listing, Note};
+use crate::lease::audit;
+use crate::lease::lineage::{self, Rows};
 use crate::lease::options::Initial;
 use crate::lease::row::Row;
 use crate::model::{Checkpoint, EpochMillis, Fault, Millis};
@@ -65,6 +66,21 @@ impl Keeper {
         let initial = self.options.initial_position;
         for new in lineage::missing(&listing.shards, &self.seen, initial, from) {
             self.wanted.entry(new.shard.clone()).or_insert(new);
+        }
+    }
+
+    /// The audit of each scan. A hole that stays is checked against the stream, which names what is
+    /// missing; a table at its beginning has none but that.
+    pub(super) fn look_for_holes(&mut self, now: Millis) {
+        let open = || self.seen.rows().filter(|row| !row.ended());
+        let unknown = open().any(|row| audit::range_of(row).is_none());
+        if self.listing.is_none() || self.seen.0.is_empty() || unknown {
+            return;
+        }
+        let hole = audit::holes(open().filter_map(audit::range_of));
+        if let Some((first, last)) = self.audit.look(hole.first().copied()) {
+            self.note(Note::Hole { first, last });
+            self.list_soon(now);
         }
     }
 

@@ -105,6 +105,14 @@ pub enum Note {
     Reverted(ShardId),
     /// Another worker's write came before ours.
     Conflict(ShardId),
+    /// No lease covers these hash keys: their records are not read. The stream is listed, and what
+    /// is missing made anew.
+    Hole {
+        /// The first of them.
+        first: u128,
+        /// The last of them.
+        last: u128,
+    },
     /// A row was created for a shard.
     Created(ShardId),
     /// The row of an ended shard was deleted.

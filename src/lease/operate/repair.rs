@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Plan, beside};
+use crate::lease::audit;
 use crate::lease::change::{self, Author, Clause, Edit, NewLease};
 use crate::lease::item::{Value, name};
 use crate::lease::lineage::{self, Shards};
@@ -190,24 +191,9 @@ pub fn holes(listing: &Shards, leases: &Leases, beside: &[Flaw]) -> Vec<(u128, u
         Flaw::Missing(new) => new.hash_range.as_ref(),
         _ => None,
     });
-    let mut covered: Vec<_> = leases
-        .values()
-        .filter(|row| !row.ended())
-        .filter_map(of_row)
-        .chain(made.filter_map(|(first, last)| range(first, last)))
-        .collect();
-    covered.sort_unstable();
-    let mut holes = Vec::new();
-    let mut next = Some(0_u128);
-    for (first, last) in covered {
-        let Some(from) = next else { break };
-        if first > from {
-            holes.push((from, first - 1));
-        }
-        next = last.checked_add(1).map(|after| after.max(from));
-    }
-    holes.extend(next.map(|from| (from, u128::MAX)));
-    holes
+    let open = leases.values().filter(|row| !row.ended());
+    let made = made.filter_map(|(first, last)| range(first, last));
+    audit::holes(open.filter_map(of_row).chain(made))
 }
 
 fn range(first: &str, last: &str) -> Option<(u128, u128)> {

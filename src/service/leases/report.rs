@@ -65,6 +65,10 @@ pub(super) fn note(me: &WorkerId, note: &Note) {
         Note::Conflict(shard) => {
             tracing::debug!(worker_id = %me, shard_id = %shard, "another worker wrote first");
         }
+        Note::Hole { first, last } => {
+            counter!(metric::LEASE_HOLES).increment(1);
+            tracing::warn!(worker_id = %me, %first, %last, "no lease covers these hash keys; the stream is compared");
+        }
         Note::Created(shard) => {
             counter!(metric::LEASE_CREATED).increment(1);
             tracing::info!(worker_id = %me, shard_id = %shard, "lease row created");
