@@ -120,8 +120,33 @@ pub fn broadcaster(settings: &Settings) -> broadcaster::Options {
             max_age: live.max_age_s.map(Duration::from_secs),
             ..push::Options::default()
         },
-        refresh: millis(live.snapshot_every_ms),
+        refresh: match (live.snapshot_every_ms, settings.queue.format) {
+            (Some(set), _) => millis(set),
+            (None, QueueFormat::Packed) => broadcaster::REFRESH_TOLD,
+            (None, QueueFormat::Single) => broadcaster::REFRESH_UNTOLD,
+        },
         drain: shares(settings).drain,
         ..broadcaster::Options::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(set: &[(&str, &str)]) -> Settings {
+        let named = |name: &str| set.iter().find(|(key, _)| *key == name);
+        Settings::load(None, |name| Some(named(name)?.1.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn the_connection_table_is_read_often_only_where_nobody_tells_of_changes() {
+        let refresh = |set: &[(&str, &str)]| broadcaster(&settings(set)).refresh;
+        let single = ("TIDEWIRE_QUEUE__FORMAT", "single");
+        let every = ("TIDEWIRE_BROADCASTER__SNAPSHOT_EVERY_MS", "700");
+        assert_eq!(refresh(&[]), Duration::from_secs(30));
+        assert_eq!(refresh(&[single]), Duration::from_secs(2));
+        assert_eq!(refresh(&[single, every]), Duration::from_millis(700));
+        assert_eq!(refresh(&[every]), Duration::from_millis(700));
     }
 }

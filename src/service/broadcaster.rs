@@ -40,6 +40,13 @@ const TABLE_BACKLOG: usize = 1_024;
 /// Of the drain's time, the share that posts get; the rest is for the last deletions of messages.
 const POSTS_SHARE: f64 = 0.8;
 
+/// Between two lists of the whole connection table where the gateway tells of each change: they only
+/// make good what was missed.
+pub const REFRESH_TOLD: Duration = Duration::from_secs(30);
+
+/// The same where nobody tells: as long as a new viewer may have to wait for its first reading.
+pub const REFRESH_UNTOLD: Duration = Duration::from_secs(2);
+
 /// The doors.
 #[derive(Debug)]
 pub struct Parts<Q, C, S> {
@@ -63,8 +70,8 @@ pub struct Options {
     pub receivers: usize,
     /// How long one long poll waits: at most 20 s (AWS).
     pub receive_wait: Duration,
-    /// Between two lists of the whole connection table: 30 s where the gateway sends control
-    /// messages, 2 s where it does not.
+    /// Between two lists of the whole connection table: [`REFRESH_TOLD`] where the gateway sends
+    /// control messages, [`REFRESH_UNTOLD`] where it does not.
     pub refresh: Duration,
     /// How long the end may take once shutdown is asked for.
     pub drain: Duration,
@@ -76,7 +83,7 @@ impl Default for Options {
             push: push::Options::default(),
             receivers: 2,
             receive_wait: Duration::from_secs(20),
-            refresh: Duration::from_secs(2),
+            refresh: REFRESH_TOLD,
             drain: Duration::from_secs(5),
         }
     }

@@ -17,7 +17,8 @@
 //! `error` and status 200, since another status would reach the client as API Gateway's own words.
 //!
 //! After each change of a row the viewer's broadcaster is told by a control message, best effort:
-//! it reads all rows every 30 s anyway.
+//! it reads all rows every 30 s anyway (every 2 s where `queue.format = "single"`, in which there are
+//! no such messages).
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

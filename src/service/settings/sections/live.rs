@@ -16,8 +16,11 @@ section! {
         mode: Owed = "latest";
         /// What a frame holds.
         frame: FrameFormat = "packed";
-        /// Milliseconds between full reads of the connection table.
-        snapshot_every_ms: u64 = "2000", 500..=300_000;
+        /// Milliseconds between full reads of the connection table. Not set: 30 s with
+        /// `queue.format = "packed"`, where tidewire's gateway tells of each change by the queue, so
+        /// that a full read only makes good what was missed; 2 s with `single`, which carries
+        /// readings only. Set 2000 where rows are written by somebody who tells of nothing.
+        snapshot_every_ms: Option<u64>, 500..=300_000;
         /// Posts under way at once; one a viewer in any case.
         posts_in_flight_max: u64 = "128", 1..=1_024;
         /// Readings that arrived on the stream more than this many seconds ago are no news and are
