@@ -167,7 +167,7 @@ pub fn explain(failed: &CallFailed, target: &Target<'_>) -> String {
     }
     if DENIED.contains(&code) {
         return format!(
-            "not allowed to call {operation} on {}: add that permission to the role (`tidewire doctor` prints the policy) ({message})",
+            "not allowed to call {operation} on {}: add that permission to the role ({message})",
             target.thing
         );
     }
@@ -221,7 +221,7 @@ mod tests {
         assert!(keys.contains("AWS_ACCESS_KEY_ID"), "{keys}");
         let denied = explained("AccessDeniedException: no", None);
         assert!(denied.contains("DescribeStreamSummary"), "{denied}");
-        assert!(denied.contains("doctor"), "{denied}");
+        assert!(denied.contains("add that permission"), "{denied}");
 
         let failed = |message: &str| CallFailed {
             operation: "GetQueueAttributes",

@@ -76,7 +76,7 @@ pub async fn queue(
 }
 
 /// Checks that the Timestream table exists. One `DescribeTable`: AWS allows an account five of
-/// them a second, so this belongs to the start and to `doctor`, never into a health check.
+/// them a second, so this belongs to the start, never into a health check.
 ///
 /// # Errors
 /// It is missing, or the call failed.
