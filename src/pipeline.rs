@@ -93,8 +93,8 @@ impl StoreOptions {
             name,
             batch_max: 100,
             bytes_max: usize::MAX,
-            window: Duration::from_millis(500),
-            requests_max: 16,
+            window: Duration::from_millis(200),
+            requests_max: 8,
         }
     }
 }
@@ -108,7 +108,7 @@ impl Options {
             stores: vec![StoreOptions::new(Stage::Timestream)],
             queues,
             queue_format: message::Format::Packed,
-            queue_window: Duration::from_millis(100),
+            queue_window: Duration::from_millis(50),
             queue_requests_max: 8,
             message_bytes_max: 62 * 1024,
             budget_bytes: 32 * 1024 * 1024,

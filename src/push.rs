@@ -98,7 +98,7 @@ impl Default for Options {
             viewers_max: 20_000,
             subscriptions_max: 1_000_000,
             snapshot_readings_max: 10_000,
-            max_age: Some(Duration::from_secs(300)),
+            max_age: None,
         }
     }
 }

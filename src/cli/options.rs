@@ -140,6 +140,26 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_have_the_defaults_that_the_settings_have() {
+        let settings = settings(&[
+            ("TIDEWIRE_SOURCE__STREAM", "toys"),
+            ("TIDEWIRE_TIMESTREAM__DATABASE", "d"),
+            ("TIDEWIRE_TIMESTREAM__TABLE", "t"),
+            ("TIDEWIRE_DEAD_LETTER__QUEUE_URL", "https://sqs.example/dead"),
+        ]);
+        assert_eq!(leases(&settings), lease::Options::default());
+        assert_eq!(broadcaster(&settings), broadcaster::Options::default());
+        let pipeline = pipeline::Options::new("toys".into(), 0);
+        let needs = settings.worker().unwrap();
+        let expected = worker::Options {
+            // A time field has no default in the settings, and a device sends one.
+            decode: decoding::options(&settings.decode),
+            ..worker::Options::new(pipeline)
+        };
+        assert_eq!(worker(&settings, &needs), expected);
+    }
+
+    #[test]
     fn the_connection_table_is_read_often_only_where_nobody_tells_of_changes() {
         let refresh = |set: &[(&str, &str)]| broadcaster(&settings(set)).refresh;
         let single = ("TIDEWIRE_QUEUE__FORMAT", "single");

@@ -51,7 +51,7 @@ pub struct Options {
     /// How long the owner may take to finish what is in flight before it keeps a lease that
     /// another worker asked for: 10 s.
     pub handoff_deadline: Duration,
-    /// How long a shutdown waits for what is in flight: 20 s of Kubernetes' usual 30 s of grace.
+    /// How long a shutdown waits for what is in flight: 17.5 s of a grace period of 25 s.
     pub drain_deadline: Duration,
     /// How long after that it waits for its last writes, which give the leases back: 3 s; what is
     /// not written by then expires.
@@ -103,7 +103,7 @@ impl Default for Options {
             scan_units_max: 5,
             shard_sync_every: Duration::from_secs(60),
             handoff_deadline: HANDOFF_DEADLINE,
-            drain_deadline: Duration::from_secs(20),
+            drain_deadline: Duration::from_millis(17_500),
             last_writes: Duration::from_secs(3),
             retry_after: Duration::from_millis(250),
             spill_after: Duration::from_millis(200),

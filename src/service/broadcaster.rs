@@ -84,7 +84,7 @@ impl Default for Options {
             receivers: 2,
             receive_wait: Duration::from_secs(20),
             refresh: REFRESH_TOLD,
-            drain: Duration::from_secs(5),
+            drain: Duration::from_millis(17_500),
         }
     }
 }

@@ -61,7 +61,7 @@ pub struct Parts<S, T, Q, D> {
 }
 
 /// How the worker behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// How payloads are read.
     pub decode: decode::Options,

@@ -265,7 +265,11 @@ async fn shutdown_keeps_its_deadline_though_a_post_hangs() {
     let world = World::default();
     world.put(row("v", OLD, Wanted::All));
     world.script("v", Script::Hang);
-    let mut stand = Stand::start(world, Options::default());
+    let options = Options {
+        drain: Duration::from_secs(5),
+        ..Options::default()
+    };
+    let mut stand = Stand::start(world, options);
     stand
         .until("the viewer is known", |_, s| s.viewers == 1)
         .await;
