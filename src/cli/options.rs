@@ -145,7 +145,10 @@ mod tests {
             ("TIDEWIRE_SOURCE__STREAM", "toys"),
             ("TIDEWIRE_TIMESTREAM__DATABASE", "d"),
             ("TIDEWIRE_TIMESTREAM__TABLE", "t"),
-            ("TIDEWIRE_DEAD_LETTER__QUEUE_URL", "https://sqs.example/dead"),
+            (
+                "TIDEWIRE_DEAD_LETTER__QUEUE_URL",
+                "https://sqs.example/dead",
+            ),
         ]);
         assert_eq!(leases(&settings), lease::Options::default());
         assert_eq!(broadcaster(&settings), broadcaster::Options::default());

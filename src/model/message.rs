@@ -1,6 +1,7 @@
 //! The messages that travel from worker to broadcaster over SQS, `queue.format = "packed"`.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,37 @@ pub enum Message {
     Packed(Packed),
 }
 
+/// Names that every flat message has.
+const FIXED: [&str; 2] = ["device_id", "ts"];
+
+/// The names that dimensions, then measures have in a flat message (`single`), in the order given.
+/// No two are equal and none is a fixed field's, so that nothing is lost: a name that is free keeps
+/// its own, dimensions before measures; another gets `dimension_` or `measure_` before it, as often
+/// as it takes.
+pub fn flat_names<'a>(
+    dimensions: impl Iterator<Item = &'a str>,
+    measures: impl Iterator<Item = &'a str>,
+) -> Vec<Cow<'a, str>> {
+    let wished = dimensions
+        .map(|name| ("dimension_", name))
+        .chain(measures.map(|name| ("measure_", name)));
+    let mut taken: BTreeSet<Cow<'a, str>> = FIXED.into_iter().map(Cow::Borrowed).collect();
+    let mut names: Vec<(&str, Cow<'a, str>, bool)> = wished
+        .map(|(prefix, name)| {
+            let own = Cow::Borrowed(name);
+            let is_free = taken.insert(own.clone());
+            (prefix, own, is_free)
+        })
+        .collect();
+    for (prefix, name, is_free) in &mut names {
+        while !*is_free {
+            *name = Cow::Owned(format!("{prefix}{name}"));
+            *is_free = taken.insert(name.clone());
+        }
+    }
+    names.into_iter().map(|(_, name, _)| name).collect()
+}
+
 mod nanos_as_text {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -118,5 +150,50 @@ mod nanos_as_text {
         text.parse()
             .map(EpochNanos)
             .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_two_names_are_equal_and_none_is_dropped(
+            dimensions in prop::collection::vec("((dimension_|measure_){0,2}(ts|device_id|a))", 0..6),
+            measures in prop::collection::vec("((dimension_|measure_){0,2}(ts|device_id|a))", 0..6),
+        ) {
+            let names = flat_names(
+                dimensions.iter().map(String::as_str),
+                measures.iter().map(String::as_str),
+            );
+            prop_assert_eq!(names.len(), dimensions.len() + measures.len());
+            let all = names.iter().map(|name| &**name).chain(FIXED);
+            let distinct: BTreeSet<&str> = all.collect();
+            prop_assert_eq!(distinct.len(), names.len() + FIXED.len());
+            for (name, own) in names.iter().zip(dimensions.iter().chain(&measures)) {
+                prop_assert!(name.ends_with(own.as_str()), "{} for {}", name, own);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_free_stays_whatever_stands_before_it() {
+        let names = flat_names(
+            ["site", "ts"].into_iter(),
+            ["ts", "measure_ts", "site"].into_iter(),
+        );
+        assert_eq!(
+            names,
+            [
+                "site",
+                "dimension_ts",
+                "measure_measure_ts",
+                "measure_ts",
+                "measure_site"
+            ]
+        );
     }
 }

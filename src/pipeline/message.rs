@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unit::Prepared;
 use crate::model::Reading;
+use crate::model::message::flat_names;
 
 /// What a queue's messages look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,24 +122,18 @@ impl Serialize for Flat<'_> {
         let mut map = to.serialize_map(None)?;
         map.serialize_entry("device_id", &reading.device)?;
         map.serialize_entry("ts", &reading.time.0.div_euclid(NANOS_PER_MILLI))?;
-        for (name, text) in &reading.dimensions {
-            map.serialize_entry(free(name, &[]).as_str(), text)?;
+        let names = flat_names(
+            reading.dimensions.iter().map(|(name, _)| &**name),
+            reading.measures.iter().map(|(name, _)| &**name),
+        );
+        let (of_dimensions, of_measures) = names.split_at(reading.dimensions.len());
+        for (name, (_, text)) in of_dimensions.iter().zip(&reading.dimensions) {
+            map.serialize_entry(name, text)?;
         }
-        for (name, value) in &reading.measures {
-            map.serialize_entry(free(name, &reading.dimensions).as_str(), value)?;
+        for (name, (_, value)) in of_measures.iter().zip(&reading.measures) {
+            map.serialize_entry(name, value)?;
         }
         map.end()
-    }
-}
-
-/// A name that none of the fixed fields and dimensions has.
-fn free(name: &str, dimensions: &[(Arc<str>, Arc<str>)]) -> String {
-    let taken = matches!(name, "device_id" | "ts")
-        || dimensions.iter().any(|(dimension, _)| **dimension == *name);
-    if taken {
-        format!("measure_{name}")
-    } else {
-        name.to_owned()
     }
 }
 
@@ -185,6 +180,22 @@ mod tests {
             Format::Single.bodies(&[one]),
             [r#"{"device_id":"pump-1","ts":1372896000123,"site":"on","a":1.5,"measure_ts":"on"}"#]
         );
+    }
+
+    #[test]
+    fn a_single_message_has_no_name_twice() {
+        let mut reading = reading("pump-1", "on");
+        reading
+            .measures
+            .push((Arc::from("measure_ts"), Value::Bool(true)));
+        reading.dimensions.push((Arc::from("ts"), Arc::from("x")));
+        let text = Format::Single.write(&reading);
+        let all: serde_json::Map<_, _> = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            all.len(),
+            2 + reading.measures.len() + reading.dimensions.len()
+        );
+        assert_eq!(text.matches("\":").count(), all.len(), "{text}");
     }
 
     proptest! {

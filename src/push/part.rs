@@ -1,5 +1,6 @@
 //! A reading as viewers are shown it: whole, or what newer readings left of it.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -8,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::frame::Form;
-use crate::model::message::WireReading;
+use crate::model::message::{WireReading, flat_names};
 use crate::model::{DeviceId, Value};
 
 /// A reading's memory beside its measures, as measured once: ids, numbers, text, map nodes.
@@ -208,25 +209,21 @@ impl Pieces<'_> {
 }
 
 /// One flat object, as the blog's page expects: `device_id`, `ts` in milliseconds, dimensions and
-/// measures, as in a `single` message of the queue. A name that is taken gets `measure_` before it.
+/// measures, named as in a `single` message of the queue.
 fn flat(reading: &WireReading) -> String {
-    let mut object = Map::new();
+    let names = flat_names(
+        reading.dimensions.keys().map(|name| &**name),
+        reading.measures.keys().map(|name| &**name),
+    );
+    let texts = reading.dimensions.values().map(|text| Json::from(&**text));
+    let measured = reading.measures.values();
+    let measured =
+        measured.map(|value| serde_json::to_value(value).expect("a measure always serializes"));
+    let named = names.into_iter().map(Cow::into_owned);
+    let mut object: Map<String, Json> = named.zip(texts.chain(measured)).collect();
     object.insert("device_id".to_owned(), reading.device_id.as_str().into());
     let millis = reading.time_ns.0.div_euclid(1_000_000);
     object.insert("ts".to_owned(), millis.into());
-    for (name, value) in &reading.dimensions {
-        if !object.contains_key(name.as_ref()) {
-            object.insert(name.to_string(), value.as_ref().into());
-        }
-    }
-    for (name, value) in &reading.measures {
-        let value = serde_json::to_value(value).expect("a measure always serializes");
-        let mut free = name.to_string();
-        while object.contains_key(&free) {
-            free.insert_str(0, "measure_");
-        }
-        object.insert(free, value);
-    }
     Json::Object(object).to_string()
 }
 
