@@ -2,13 +2,17 @@
 //! nanoseconds, since one of 64 bits cannot tell nanoseconds of this century apart.
 
 use crate::model::EpochNanos;
+use crate::model::calendar::{self, Zone};
 
 use super::TimeUnit;
 
 /// Reads the text of a number, or of a date, as a time; the error says what is wrong with it.
 pub(super) fn parse(text: &str, unit: TimeUnit) -> Result<EpochNanos, String> {
     let nanos = match unit {
-        TimeUnit::Rfc3339 => rfc3339(text).ok_or("is not a time by RFC 3339")?,
+        TimeUnit::Rfc3339 => {
+            let instant = calendar::instant(text, Zone::Required);
+            instant.ok_or("is not a time by RFC 3339")?.nanos
+        }
         TimeUnit::Seconds => decimal(text, 9)?,
         TimeUnit::Millis => decimal(text, 6)?,
         TimeUnit::Micros => decimal(text, 3)?,
@@ -57,93 +61,6 @@ pub(super) fn decimal(text: &str, scale: usize) -> Result<i128, String> {
 
 /// A number of more digits is out of every range anyway.
 const POINT_MAX: i64 = 400;
-
-/// Seconds of a day.
-const DAY: i64 = 86_400;
-
-/// `YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm)`, as nanoseconds since the epoch.
-fn rfc3339(text: &str) -> Option<i128> {
-    let bytes = text.as_bytes();
-    let number = |from: usize, to: usize| -> Option<i64> {
-        let part = bytes.get(from..to)?;
-        part.iter().try_fold(0_i64, |value, byte| {
-            byte.is_ascii_digit()
-                .then(|| value * 10 + i64::from(byte - b'0'))
-        })
-    };
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let punctuated = bytes[4] == b'-'
-        && bytes[7] == b'-'
-        && matches!(bytes[10], b'T' | b't' | b' ')
-        && bytes[13] == b':'
-        && bytes[16] == b':';
-    let in_range = (1..=12).contains(&month)
-        && (1..=days_of(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second <= 60;
-    if !punctuated || !in_range {
-        return None;
-    }
-    let rest = text.get(19..)?;
-    let digits = rest.strip_prefix('.').map_or(0, |fraction| {
-        fraction.bytes().take_while(u8::is_ascii_digit).count()
-    });
-    if rest.starts_with('.') && digits == 0 {
-        return None;
-    }
-    let (fraction, zone) = if digits == 0 {
-        ("", rest)
-    } else {
-        (&rest[1..=digits], &rest[1 + digits..])
-    };
-    let mut nanos = 0_i128;
-    for index in 0..9 {
-        let digit = fraction.as_bytes().get(index).map_or(0, |byte| byte - b'0');
-        nanos = nanos * 10 + i128::from(digit);
-    }
-    let seconds = days_from_epoch(year, month, day) * DAY + hour * 3600 + minute * 60 + second
-        - zone_seconds(zone)?;
-    Some(i128::from(seconds) * 1_000_000_000 + nanos)
-}
-
-/// Seconds east of Greenwich.
-fn zone_seconds(zone: &str) -> Option<i64> {
-    let sign = match zone.as_bytes() {
-        [b'Z' | b'z'] => return Some(0),
-        [b'+', ..] => 1,
-        [b'-', ..] => -1,
-        _ => return None,
-    };
-    let (hours, minutes) = zone[1..].split_once(':')?;
-    let two = |part: &str| {
-        let plain = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| part.parse::<i64>().ok()).flatten()
-    };
-    let (hours, minutes) = (two(hours)?, two(minutes)?);
-    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
-}
-
-fn days_of(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from 1970-01-01 in the Gregorian calendar: years counted from March, so that the leap day
-/// is the last of its year and the months before it have a regular length.
-fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let month_from_march = (month + 9) % 12;
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    // 719,468 days lie between 0000-03-01 and 1970-01-01.
-    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year
-        - 719_468
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Now;
+use crate::model::calendar::{self, Zone};
 use crate::model::{EpochMillis, Millis, StoredTime};
 
 /// A post in a connection's first moments can meet a 410, because the connection opens only once
@@ -53,69 +54,14 @@ fn number(text: &str) -> Option<Stamp> {
     })
 }
 
-/// `2024-05-01T12:34:56[.789][Z|+02:00]`, a space for the `T` allowed.
+/// ISO 8601 text, with or without its zone, some writers' comma before the fraction allowed.
 fn iso(text: &str) -> Option<Stamp> {
-    let bytes = text.as_bytes();
-    let field = |from: usize, to: usize| -> Option<i64> {
-        let part = text.get(from..to)?;
-        part.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
-        part.parse().ok()
-    };
-    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
-    if bytes.len() < 19 || separators.iter().any(|(at, sign)| bytes[*at] != *sign) {
-        return None;
-    }
-    let days = days_from_civil(field(0, 4)?, field(5, 7)?, field(8, 10)?)?;
-    let seconds = days * 86_400 + field(11, 13)? * 3600 + field(14, 16)? * 60 + field(17, 19)?;
-    let rest = text.get(19..)?;
-    let digits = rest
-        .strip_prefix(['.', ','])
-        .map_or(0, |f| f.bytes().take_while(u8::is_ascii_digit).count());
-    let (fraction, zone) = rest.split_at(if digits > 0 { digits + 1 } else { 0 });
-    let millis: i64 = match fraction.get(1..) {
-        Some(digits) => format!("{digits:0<3}").get(..3)?.parse().ok()?,
-        None => 0,
-    };
-    let (offset, sure) = zone_seconds(zone)?;
+    let instant = calendar::instant(&text.replacen(',', ".", 1), Zone::Optional)?;
+    let millis = instant.nanos.div_euclid(1_000_000);
     Some(Stamp {
-        at: EpochMillis((seconds - offset) * 1000 + millis),
-        sure,
+        at: EpochMillis(i64::try_from(millis).ok()?),
+        sure: instant.has_zone,
     })
-}
-
-fn zone_seconds(zone: &str) -> Option<(i64, bool)> {
-    if zone.is_empty() {
-        return Some((0, false));
-    }
-    if zone == "Z" || zone == "z" {
-        return Some((0, true));
-    }
-    let sign = match zone.as_bytes()[0] {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let digits: String = zone.chars().skip(1).filter(|c| *c != ':').collect();
-    let number: i64 = digits.parse().ok()?;
-    match digits.len() {
-        2 => Some((sign * number * 3600, true)),
-        4 => Some((sign * (number / 100 * 3600 + number % 100 * 60), true)),
-        _ => None,
-    }
-}
-
-/// Days since the epoch of a date in the Gregorian calendar.
-fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Count years from March, so that the leap day is the last of its year.
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let from_march = (month + 9) % 12;
-    let of_year = (153 * from_march + 2) / 5 + day - 1;
-    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
 /// Whether a first 410 must not be believed: seen for less than ten seconds, unless its own stamp
@@ -187,6 +133,8 @@ mod tests {
             "soon",
             "2027-01-15",
             "2027-13-01T00:00:00Z",
+            "2027-02-31T00:00:00Z",
+            "2027-01-15T99:00:00Z",
             "2027-01-15T08:00:00X",
             "2027-01-15T08:00:00+9é",
         ] {

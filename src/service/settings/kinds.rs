@@ -1,12 +1,10 @@
 //! The special types that settings have: choices between names, addresses, sizes, instants.
 
 use std::net::SocketAddr;
-use std::str::FromStr as _;
-
-use toml::value::Datetime;
 
 use super::value::{self, Raw, Setting, Unfit};
 use crate::model::EpochMillis;
+use crate::model::calendar::{self, Zone};
 
 /// A choice between names, and the names that are refused with their own explanation.
 macro_rules! choice {
@@ -265,39 +263,13 @@ impl Setting for EpochMillis {
             Raw::Datetime(text) => text,
             other => other.text()?,
         };
-        let at = Datetime::from_str(text.trim()).map_err(|_| Unfit::PLAIN)?;
-        epoch_millis(&at).map(Self)
+        let instant = calendar::instant(text.trim(), Zone::Optional).ok_or(Unfit::PLAIN)?;
+        if !instant.has_zone {
+            return Err(Unfit::because("it lacks the zone: append `Z` for UTC"));
+        }
+        let millis = i64::try_from(instant.nanos.div_euclid(1_000_000));
+        millis.map(Self).map_err(|_| Unfit::PLAIN)
     }
-}
-
-fn epoch_millis(at: &Datetime) -> Result<i64, Unfit> {
-    let (Some(date), Some(time)) = (at.date, at.time) else {
-        return Err(Unfit::PLAIN);
-    };
-    let offset_minutes = match at.offset {
-        Some(toml::value::Offset::Z) => 0,
-        Some(toml::value::Offset::Custom { minutes }) => i64::from(minutes),
-        None => return Err(Unfit::because("it lacks the zone: append `Z` for UTC")),
-    };
-    let minutes = days(date.year.into(), date.month.into(), date.day.into()) * 24 * 60
-        + i64::from(time.hour) * 60
-        + i64::from(time.minute)
-        - offset_minutes;
-    let seconds = minutes * 60 + i64::from(time.second.unwrap_or(0));
-    Ok(seconds * 1000 + i64::from(time.nanosecond.unwrap_or(0) / 1_000_000))
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar. Years are counted from March, so
-/// that the leap day is a year's last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    365 * year + leap_days + day_of_year - 719_468
 }
 
 /// Which log lines are written, in the form `RUST_LOG` has.
