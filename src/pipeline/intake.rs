@@ -175,12 +175,15 @@ impl Pipeline {
         let Some(shard) = self.slots.get_mut(&unit.slot) else {
             return;
         };
+        // What is not open cannot be closed: a defect, counted, and nothing else goes wrong by it.
+        let is_open = sink.is_none_or(|sink| shard.open[sink.0] > 0);
+        if !is_open || !shard.progress.close(unit.record) {
+            self.books.broken += 1;
+            return;
+        }
         if let Some(sink) = sink {
             shard.open[sink.0] -= 1;
             self.books.sinks[sink.0].in_flight -= 1;
-        }
-        if !shard.progress.close(unit.record) {
-            self.books.broken += 1;
         }
         self.advance(now, unit.slot);
     }

@@ -8,8 +8,58 @@ mod world;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Millis;
 use toys::{SHARDS, ops};
 use world::World;
+
+#[test]
+fn a_unit_that_ends_twice_is_counted_and_makes_nothing_else_wrong() {
+    let mut pipeline = Pipeline::new(Options::new("toys".into(), 0));
+    let now = Millis(0);
+    let granted = Input::Granted {
+        shard: toys::id(0),
+        epoch: LeaseCounter(1),
+        start: Start::TrimHorizon,
+    };
+    pipeline.step(now, granted);
+    let slot = *pipeline.slots.keys().next().unwrap();
+    let toy = toys::Toy {
+        row: 0,
+        value: 0,
+        kind: toys::Kind::Plain,
+    };
+    let shard = toys::ToyShard {
+        records: vec![toys::ToyRecord::Readings(vec![toy, toy])],
+        ..toys::ToyShard::default()
+    };
+    let page = PreparedPage {
+        records: vec![toys::prepared_record(0, 0, &shard)],
+        fetched: 1,
+        waiting_bytes: 0,
+        ended: None,
+        behind_ms: 0,
+    };
+    pipeline.step(now, Input::Page { slot, page });
+    let unit = |index| unit::Unit {
+        slot,
+        record: 0,
+        index,
+    };
+    let mut end = |index| {
+        let fate = lane::Fate::Acknowledged;
+        pipeline.settle(now, SinkId(0), unit(index), fate);
+        let books = pipeline.books();
+        (
+            books.broken,
+            books.sinks[0].in_flight,
+            books.records.in_flight,
+        )
+    };
+    assert_eq!(end(0), (0, 1, 1));
+    assert_eq!(end(1), (0, 0, 0));
+    assert_eq!(end(1), (1, 0, 0));
+    assert_eq!(end(0), (2, 0, 0));
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
