@@ -1,5 +1,6 @@
 //! The invariants of leasing, each written once: the simulation checks them after every event, the
-//! service counts violations of the cheap ones in production.
+//! service counts violations of the cheap ones in production: L3 to L5 and L10 of each write of
+//! ours, L9 by the pipeline's books.
 
 use std::collections::BTreeMap;
 

@@ -90,6 +90,7 @@ impl Checks {
             Note::Reverted(_) => seen.reverted += 1,
             Note::Deleted(_) => seen.deleted += 1,
             Note::Created(_) | Note::Conflict(_) | Note::Hole { .. } => {}
+            Note::Broken(broken) => panic!("the keeper says of its own write: {broken}"),
             Note::Unreadable(row) => panic!("we wrote a row that we cannot read: {row}"),
         }
     }

@@ -3,6 +3,7 @@
 use super::{Flight, Held, Keeper, Note, Op};
 use crate::lease::change::Answer;
 use crate::lease::classify::{Intent, Outcome, classify};
+use crate::lease::invariant;
 use crate::lease::row::Row;
 use crate::model::{Fault, Millis, ShardId};
 
@@ -19,6 +20,7 @@ impl Keeper {
                     return;
                 };
                 let row = self.parse(item.as_ref());
+                self.vouch(shard, &flight, row.as_ref());
                 let sent = flight.sent;
                 self.applied(now, shard, &flight, row, sent);
             }
@@ -37,6 +39,20 @@ impl Keeper {
                     flight.read_again_at = now;
                 }
             }
+        }
+    }
+
+    /// What a write of ours made of the row, against the invariants of writes. A row that somebody
+    /// else wrote since is no measure.
+    fn vouch(&mut self, shard: &ShardId, flight: &Flight, after: Option<&Row>) {
+        let held = self.held.get(shard).map(|held| &held.row);
+        let before = held
+            .or_else(|| Some(&self.seen.0.get(shard)?.row))
+            .filter(|row| row.counter == flight.counter);
+        if let (Some(before), Some(after)) = (before, after)
+            && let Err(broken) = invariant::write(before, after, &self.author.me)
+        {
+            self.note(Note::Broken(broken));
         }
     }
 

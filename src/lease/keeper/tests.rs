@@ -153,6 +153,30 @@ fn a_take_that_came_to_rest_late_counts_from_when_it_was_sent() {
 }
 
 #[test]
+fn a_write_of_ours_after_which_the_counter_stands_still_is_noted_as_a_defect() {
+    let broken = |out: &[Effect]| {
+        let is = |effect: &&Effect| matches!(effect, Effect::Note(Note::Broken(_)));
+        out.iter().filter(is).count()
+    };
+    let mut bench = Bench::holding();
+    let before = bench.row.clone();
+    bench.step(3_300, Input::Tick);
+    let renew = bench.write();
+    let right = bench.apply(&renew);
+    bench.wrote(3_310, shard(0), Ok(right));
+    assert_eq!(broken(&bench.out), 0);
+    bench.step(6_700, Input::Tick);
+    let mut row = bench.row.clone();
+    bench.write();
+    if let (Some(row), Some(before)) = (&mut row, before) {
+        let counter = before["leaseCounter"].clone();
+        row.insert("leaseCounter".to_owned(), counter);
+    }
+    bench.wrote(6_710, shard(0), Ok(Answer::Applied(row)));
+    assert_eq!(broken(&bench.out), 1);
+}
+
+#[test]
 fn a_read_that_a_heartbeat_overtook_costs_no_lease() {
     let mut bench = Bench::holding();
     let Some(before) = bench.row.clone() else {

@@ -1,6 +1,7 @@
 //! What the keeper hears and what it answers.
 
 use crate::lease::change::{Answer, Change};
+use crate::lease::invariant::Broken;
 use crate::lease::item::Item;
 use crate::lease::row::Unreadable;
 use crate::lease::talk::{Event, Say};
@@ -117,6 +118,8 @@ pub enum Note {
     Created(ShardId),
     /// The row of an ended shard was deleted.
     Deleted(ShardId),
+    /// A write of ours broke an invariant: a defect.
+    Broken(Broken),
     /// A row that we cannot read; it is left alone.
     Unreadable(Unreadable),
 }

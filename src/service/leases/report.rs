@@ -36,9 +36,13 @@ pub(super) fn written(answer: &Answer) {
         return;
     };
     if let Err(broken) = invariant::parses_in_java(row) {
-        counter!(metric::INVARIANTS_BROKEN, "invariant" => broken.id.as_str()).increment(1);
-        tracing::error!(%broken, "this is a defect, please report it");
+        defect(&broken);
     }
+}
+
+fn defect(broken: &invariant::Broken) {
+    counter!(metric::INVARIANTS_BROKEN, "invariant" => broken.id.as_str()).increment(1);
+    tracing::error!(%broken, "this is a defect, please report it");
 }
 
 /// Counts and logs one event.
@@ -76,6 +80,7 @@ pub(super) fn note(me: &WorkerId, note: &Note) {
         Note::Deleted(shard) => {
             tracing::info!(worker_id = %me, shard_id = %shard, "row of an ended shard deleted");
         }
+        Note::Broken(broken) => defect(broken),
         Note::Unreadable(row) => {
             tracing::warn!(worker_id = %me, row = %row.key, why = %row.why, "row left alone");
         }
