@@ -330,11 +330,6 @@ fn each_subcommand_says_all_it_lacks() {
     for needed in ["`connections.table`", "no way to check tokens"] {
         assert!(gateway.contains(needed), "{needed} in {gateway}");
     }
-    assert!(
-        settings
-            .stream()
-            .unwrap_err()
-            .to_string()
-            .contains("`source.stream`")
-    );
+    let stream = settings.stream().unwrap_err().to_string();
+    assert!(stream.contains("`source.stream`"), "{stream}");
 }

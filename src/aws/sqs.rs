@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
-    SendMessageBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 
 use super::error::{classify, failed};
@@ -200,7 +199,6 @@ impl QueueReceiver for Queue {
             .queue_url(&self.url)
             .max_number_of_messages(10)
             .wait_time_seconds(i32::try_from(wait.as_secs()).unwrap_or(0))
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .customize()
             .config_override(limit)
             .send()
@@ -210,15 +208,9 @@ impl QueueReceiver for Queue {
         Ok(messages
             .into_iter()
             .filter_map(|message| {
-                let count = message
-                    .attributes
-                    .as_ref()
-                    .and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount))
-                    .and_then(|text| text.parse().ok());
                 Some(Received {
                     receipt: message.receipt_handle?,
                     body: message.body.unwrap_or_default(),
-                    receive_count: count.unwrap_or(1),
                 })
             })
             .collect())

@@ -62,14 +62,6 @@ impl Timestream {
         }
     }
 
-    /// Distinct measure names and distinct measures that this process has written, as counted
-    /// toward the table's 8,192 and 1,024.
-    #[must_use]
-    pub fn names_seen(&self) -> (usize, usize) {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.seen()
-    }
-
     fn note_names(&self, batch: &[Reading], measure_names: &[String]) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let measures = batch.iter().flat_map(|reading| &reading.measures);

@@ -20,8 +20,6 @@ pub struct Received {
     pub receipt: String,
     /// Its body.
     pub body: String,
-    /// How often it was received, this time included.
-    pub receive_count: u32,
 }
 
 /// The receiving side of one queue.

@@ -1,8 +1,6 @@
 //! What leasing and reading say to each other. The keeper of leases grants, drains and revokes
 //! shards; the worker reports how far it got. Neither waits for the other.
 
-use std::collections::BTreeMap;
-
 use crate::model::{Checkpoint, ChildShard, LeaseCounter, Millis, ShardId, Start};
 
 /// Why a shard is to be handed back.
@@ -77,6 +75,3 @@ pub enum Say {
         checkpoint: Option<Checkpoint>,
     },
 }
-
-/// What the keeper believes, for `/state` and metrics: each held shard, its epoch and checkpoint.
-pub type Held = BTreeMap<ShardId, (LeaseCounter, Checkpoint)>;

@@ -12,15 +12,6 @@ pub enum Form {
     Single,
 }
 
-/// What kind of frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// What is new.
-    Readings,
-    /// What was known when the viewer subscribed.
-    Snapshot,
-}
-
 /// Bytes that an envelope takes at most: the longest is
 /// `{"type":"snapshot","readings":[],"complete":false,"more":true}`.
 pub const ENVELOPE_BYTES_MAX: usize = 64;

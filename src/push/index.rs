@@ -157,8 +157,8 @@ impl Index {
     }
 
     /// Viewers who see everything; the same for each device.
-    #[must_use]
-    pub fn everything(&self) -> &BTreeSet<ConnectionId> {
+    #[cfg(test)]
+    pub(super) fn everything(&self) -> &BTreeSet<ConnectionId> {
         &self.everything
     }
 
@@ -176,8 +176,8 @@ impl Index {
     }
 
     /// Entries in all.
-    #[must_use]
-    pub fn subscriptions(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn subscriptions(&self) -> usize {
         self.subscriptions
     }
 }

@@ -68,14 +68,6 @@ pub enum Error {
     Deaf,
 }
 
-impl Error {
-    /// Whether another run cannot help either: KCL 3 rules this table (`EX_CONFIG`, exit 78).
-    #[must_use]
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Options(_))
-    }
-}
-
 /// Answers of calls waiting to be taken note of. A call sends one answer and ends; with this many
 /// waiting, the others wait in their tasks.
 const ANSWERS_MAX: usize = 64;

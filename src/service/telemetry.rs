@@ -2,7 +2,6 @@
 
 pub mod document;
 pub mod exporter;
-pub mod throttle;
 
 use std::io::IsTerminal as _;
 

@@ -46,7 +46,6 @@ async fn messages_are_sent_received_and_deleted() {
     while got.len() < 10 {
         let messages = queue.receive(Duration::from_secs(1)).await.unwrap();
         assert!(!messages.is_empty(), "{} of 10 so far", got.len());
-        assert!(messages.iter().all(|message| message.receive_count == 1));
         let receipts: Vec<String> = messages.iter().map(|m| m.receipt.clone()).collect();
         assert_eq!(queue.delete(&receipts).await.unwrap(), Vec::<String>::new());
         got.extend(messages.into_iter().map(|message| message.body));

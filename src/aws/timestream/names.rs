@@ -36,7 +36,8 @@ impl Names {
         names.into_iter().chain(measures).collect()
     }
 
-    pub(super) fn seen(&self) -> (usize, usize) {
+    #[cfg(test)]
+    fn seen(&self) -> (usize, usize) {
         (self.measure_names.seen.len(), self.measures.seen.len())
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Keeper, Phase};
-use crate::lease::talk::Held as Holding;
 use crate::model::{LeaseCounter, ShardId, WorkerId};
 
 /// What one worker believes about all leases.
@@ -102,17 +101,5 @@ impl Keeper {
             workers,
             leases,
         }
-    }
-
-    /// Each lease this worker holds, with its epoch and its checkpoint as written.
-    #[must_use]
-    pub fn holding(&self) -> Holding {
-        self.held
-            .iter()
-            .map(|(shard, held)| {
-                let state = (held.epoch, held.row.checkpoint.clone());
-                (shard.clone(), state)
-            })
-            .collect()
     }
 }

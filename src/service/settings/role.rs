@@ -52,7 +52,7 @@ const ENDPOINT_VARIABLES: [&str; 2] = [
 ];
 
 impl Settings {
-    /// The stream alone, as `feed` needs it.
+    /// The stream alone, as `leases` needs it.
     ///
     /// # Errors
     /// `source.stream` is not set.

@@ -310,7 +310,6 @@ impl World {
                 Received {
                     receipt: message.id.to_string(),
                     body: message.body.clone(),
-                    receive_count: message.receive_count,
                 }
             })
             .collect();
