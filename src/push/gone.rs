@@ -50,6 +50,9 @@ pub enum Why {
 }
 
 impl Why {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gone, Self::Forbidden, Self::Unreachable];
+
     /// A word for logs and `/state`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -102,9 +102,9 @@ pub const POSTS_IN_FLIGHT: &str = "tidewire_posts_in_flight";
 pub const FRAME_BYTES: &str = "tidewire_frame_bytes";
 /// Rows of the connection table deleted: gone, expired, `too_old`.
 pub const CONNECTIONS_FORGOTTEN: &str = "tidewire_connections_forgotten_total";
-/// 1 while so many posts answer 410 that the endpoint, not the viewers, is suspected.
-pub const BREAKER_OPEN: &str = "tidewire_gone_breaker_open";
-/// Readings owed to a viewer and dropped: overflow, slow, failed.
+/// 1 while the breaker is open, by the reason `why`: gone, forbidden, unreachable.
+pub const BREAKER_OPEN: &str = "tidewire_post_breaker_open";
+/// Readings owed to a viewer and dropped: overflow, failed.
 pub const LIVE_DROPPED: &str = "tidewire_live_readings_dropped_total";
 /// Time from a reading's arrival on the stream to its post's acceptance.
 pub const ARRIVAL_TO_POST_SECONDS: &str = "tidewire_arrival_to_post_seconds";
@@ -342,14 +342,14 @@ pub const ALL: &[Metric] = &[
     Metric {
         name: BREAKER_OPEN,
         kind: Kind::Gauge,
-        labels: &[],
-        help: "1 while so many posts answer 410 that the endpoint, not the viewers, is suspected",
+        labels: &["why"],
+        help: "1 while the breaker is open for the reason `why`: gone (nearly all posts answer 410, no row is deleted), forbidden or unreachable (posting is paused)",
     },
     Metric {
         name: LIVE_DROPPED,
         kind: Kind::Counter,
         labels: &["reason"],
-        help: "readings owed to a viewer and dropped: overflow, slow, failed",
+        help: "readings owed to a viewer and dropped: overflow, failed",
     },
     Metric {
         name: ARRIVAL_TO_POST_SECONDS,

@@ -219,7 +219,10 @@ impl Report {
         gauge!(metric::VIEWERS).set(core.viewers() as f64);
         gauge!(metric::POSTS_IN_FLIGHT).set(core.in_flight() as f64);
         let open = core.breaker();
-        gauge!(metric::BREAKER_OPEN).set(f64::from(u8::from(open == Some(Why::Gone))));
+        for why in Why::ALL {
+            let is_open = f64::from(u8::from(open == Some(why)));
+            gauge!(metric::BREAKER_OPEN, "why" => why.as_str()).set(is_open);
+        }
         self.status.send_modify(|status| {
             *status = Status {
                 viewers: core.viewers(),
