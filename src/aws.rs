@@ -3,7 +3,7 @@
 //! **Who repeats a failed call.** Never the SDK: its retries are off for every client, because a
 //! retry hidden in a call holds a slot, outlives a lease and cannot be seen in a metric. Never an
 //! adapter either: it sends one request and names the [`Fault`](crate::door::Fault). The caller
-//! decides: the shard's reader at its fixed cadence, the sinks and queues with backoff while the
+//! decides: the shard's reader, the sinks and queues with backoff while the
 //! shard is blocked, leases within their own deadline. Exceptions, all before any data moves: the
 //! first discovery of Timestream's endpoint ([`discovery`]), waiting for a resource that was just
 //! created, and asking whether what is needed is there ([`provision`]). A dead letter that its queue refuses goes once more, smaller: that

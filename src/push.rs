@@ -16,8 +16,8 @@ use crate::model::message::WireReading;
 use crate::model::{Connection, ConnectionId, EpochMillis, Millis, Posted, StoredTime};
 
 pub mod age;
+pub mod breaker;
 pub mod frame;
-pub mod gone;
 pub mod hub;
 pub mod index;
 pub mod latest;
@@ -29,8 +29,8 @@ pub mod spread;
 pub mod viewer;
 pub mod window;
 
+pub use breaker::{Breaker, Why};
 pub use frame::Form;
-pub use gone::{Breaker, Why};
 pub use hub::{Core, Counts};
 
 /// Both clocks, handed in by the caller.

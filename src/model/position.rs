@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A Kinesis sequence number: a decimal of up to 128 digits, ordered as a number.
+/// A Kinesis sequence number: a decimal of up to 129 digits, ordered as a number.
 ///
 /// It does not fit any machine integer (those of today have 56 digits), so it is kept as text
 /// without leading zeros and compared by length, then by text.
@@ -17,7 +17,7 @@ pub struct SequenceNumber(Arc<str>);
 
 /// Text that is no sequence number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a sequence number: 1 to 128 decimal digits are")]
+#[error("`{0}` is not a sequence number: 1 to 129 decimal digits are")]
 pub struct NotASequenceNumber(String);
 
 /// AWS's pattern for a sequence number is `0|([1-9]\d{0,128})`.

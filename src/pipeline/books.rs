@@ -13,7 +13,7 @@ use crate::model::{RejectionKind, Stage};
 pub enum Rule {
     /// Nothing in it was measured.
     NoMeasures,
-    /// Older than `queue.max_age`.
+    /// Older than `queue.max_age_s`.
     MaxAge,
     /// The store holds a higher version of it.
     Superseded,

@@ -24,7 +24,7 @@ pub struct Prepared {
     pub stores: Box<[ForStore]>,
     /// Its form in a queue's message; empty where there are no queues.
     pub live: Box<str>,
-    /// When it is too old for the queues, by `queue.max_age`.
+    /// When it is too old for the queues, by `queue.max_age_s`.
     pub expires: Option<Millis>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::asked::Asked;
-use super::gone::{Breaker, Why};
+use super::breaker::{Breaker, Why};
 use super::index::Index;
 use super::part::Part;
 use super::viewer::{Place, Viewer};

@@ -70,7 +70,7 @@ pub struct Options {
     /// Least time between the starts of two reads of a shard (Kinesis: five reads a second a
     /// shard, all consumers together).
     pub poll_every: Duration,
-    /// Older readings skip the live queues, counted (`queue.max_age`); none: none does.
+    /// Older readings skip the live queues, counted (`queue.max_age_s`); none: none does.
     pub queue_max_age: Option<Duration>,
     /// Older records are skipped, counted (`source.maximum_record_age_s`); none: none is.
     pub record_max_age: Option<Duration>,

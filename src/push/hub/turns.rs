@@ -2,7 +2,7 @@
 
 use super::{Core, Effect, Now, Place, TROUBLED_SHARE};
 use crate::model::{ConnectionId, Millis};
-use crate::push::gone::{GONE_MIN, PROBE_EVERY};
+use crate::push::breaker::{GONE_MIN, PROBE_EVERY};
 
 /// Viewers whose 410 was not believed and who are tried again on each accepted post: as many as
 /// can be believed together. All at once would answer 410 once more for nothing, and a crowd of

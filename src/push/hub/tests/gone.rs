@@ -1,7 +1,7 @@
 //! 410: whose row is deleted, and when none is.
 
 use super::*;
-use crate::push::gone::{FORBIDDEN_MIN, GONE_MIN};
+use crate::push::breaker::{FORBIDDEN_MIN, GONE_MIN};
 
 const MINUTES_10: i64 = 600_000;
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::push::gone::GONE_MIN;
+use crate::push::breaker::GONE_MIN;
 use crate::push::index::{Index, Sight};
 
 const MEASURES: [&str; 3] = ["heat", "wind", "rain"];
