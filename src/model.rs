@@ -5,6 +5,7 @@ pub mod connection;
 pub mod dead_letter;
 pub mod fate;
 pub mod fault;
+pub mod hash;
 pub mod id;
 pub mod message;
 pub mod position;

@@ -320,6 +320,9 @@ fn each_subcommand_says_all_it_lacks() {
     ] {
         assert!(broadcaster.contains(needed), "{needed} in {broadcaster}");
     }
+    let empty = |_: &str| Some(String::new());
+    let broadcaster = settings.broadcaster(empty).unwrap_err().to_string();
+    assert!(broadcaster.contains("endpoint_management"), "{broadcaster}");
     let by_aws = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| "http://x".to_owned());
     let broadcaster = settings.broadcaster(by_aws).unwrap_err().to_string();
     assert!(

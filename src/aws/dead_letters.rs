@@ -5,6 +5,7 @@ use crate::door::dead_letters::DeadLetters;
 use crate::door::fault::{CallFailed, Fault};
 use crate::door::queue::QueueSender;
 use crate::model::{DeadLetter, Sent};
+use crate::pipeline::message::escape_for_sqs;
 
 const OPERATION: &str = "SendMessageBatch";
 
@@ -120,15 +121,9 @@ fn without_payload(letter: &DeadLetter) -> DeadLetter {
     bare
 }
 
-/// JSON that SQS takes: it allows XML's characters only, of which JSON's escapes leave two out.
 fn body_of(letter: &DeadLetter) -> String {
     let body = serde_json::to_string(letter).expect("a letter has text keys and plain values only");
-    if body.contains(['\u{fffe}', '\u{ffff}']) {
-        return body
-            .replace('\u{fffe}', "\\ufffe")
-            .replace('\u{ffff}', "\\uffff");
-    }
-    body
+    escape_for_sqs(body)
 }
 
 #[cfg(test)]

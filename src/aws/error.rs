@@ -224,6 +224,15 @@ fn answer(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> Str
     }
 }
 
+/// A request that lacks what it must have: a defect, or a value that AWS would refuse.
+pub(super) fn unbuildable(operation: &'static str, error: &dyn Error) -> CallFailed {
+    CallFailed {
+        operation,
+        fault: Fault::Rejected,
+        message: error.to_string(),
+    }
+}
+
 /// An error and its causes in one line, each said once.
 #[must_use]
 pub fn causes(error: &dyn Error) -> String {

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::error::failed;
+use super::error::{failed, unbuildable};
 use crate::door::fault::{CallFailed, Fault};
 use crate::door::lease_table::{Error, LeaseTable};
 use crate::lease::change::{Answer, Change, Edit, Then};
@@ -172,21 +172,16 @@ impl DynamoLeases {
 
     async fn create(&self) -> Result<(), Error> {
         const OPERATION: &str = "CreateTable";
-        let unbuildable = |error: &dyn std::error::Error| CallFailed {
-            operation: OPERATION,
-            fault: Fault::Fatal,
-            message: error.to_string(),
-        };
         let attribute = AttributeDefinition::builder()
             .attribute_name(name::KEY)
             .attribute_type(ScalarAttributeType::S)
             .build()
-            .map_err(|error| unbuildable(&error))?;
+            .map_err(|error| unbuildable(OPERATION, &error))?;
         let key = KeySchemaElement::builder()
             .attribute_name(name::KEY)
             .key_type(KeyType::Hash)
             .build()
-            .map_err(|error| unbuildable(&error))?;
+            .map_err(|error| unbuildable(OPERATION, &error))?;
         let created = self
             .client
             .create_table()

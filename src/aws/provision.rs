@@ -11,7 +11,7 @@ use aws_sdk_kinesis::types::{StreamMode, StreamModeDetails, StreamStatus};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_timestreamwrite::types::{MagneticStoreWriteProperties, RetentionProperties};
 
-use super::error::failed;
+use super::error::{failed, unbuildable};
 use crate::door::fault::{CallFailed, Fault};
 
 pub mod patience;
@@ -257,12 +257,4 @@ where
     tokio::time::timeout(READY_MAX, looking)
         .await
         .unwrap_or_else(late)
-}
-
-fn unbuildable(operation: &'static str, error: &dyn std::error::Error) -> CallFailed {
-    CallFailed {
-        operation,
-        fault: Fault::Rejected,
-        message: error.to_string(),
-    }
 }

@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 
-use super::error::{classify, failed};
+use super::error::{classify, failed, unbuildable};
 use super::setup::{RECEIVE_SLACK, timeouts};
 use crate::door::fault::{CallFailed, Fault};
 use crate::door::queue::{QueueReceiver, QueueSender, Received};
@@ -178,14 +178,6 @@ fn put(outcomes: &mut [Sent], id: &str, outcome: Sent) {
         .and_then(|index: usize| outcomes.get_mut(index));
     if let Some(slot) = slot {
         *slot = outcome;
-    }
-}
-
-fn unbuildable(operation: &'static str, error: &dyn std::error::Error) -> CallFailed {
-    CallFailed {
-        operation,
-        fault: Fault::Rejected,
-        message: error.to_string(),
     }
 }
 

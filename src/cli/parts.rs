@@ -186,6 +186,16 @@ fn no_lease_table(error: &lease_table::Error, table: &str, endpoints: &Endpoints
     }
 }
 
+fn names(settings: &Settings, table: &str) -> Names {
+    let keys = &settings.connections;
+    Names {
+        hash_key: keys.hash_key.clone(),
+        hash_value: keys.hash_value.clone(),
+        sort_key: keys.sort_key.clone(),
+        ..Names::of(table)
+    }
+}
+
 /// The connection table, checked to be there, or made where that is allowed.
 ///
 /// # Errors
@@ -195,13 +205,7 @@ pub async fn connections(
     table: &str,
     clients: &Clients,
 ) -> Result<connections::Table, Failure> {
-    let keys = &settings.connections;
-    let names = Names {
-        hash_key: keys.hash_key.clone(),
-        hash_value: keys.hash_value.clone(),
-        sort_key: keys.sort_key.clone(),
-        ..Names::of(table)
-    };
+    let names = names(settings, table);
     let wanted = ConnectionTable {
         table,
         hash_key: &names.hash_key,
@@ -209,7 +213,7 @@ pub async fn connections(
         expires_attribute: &names.expires_at,
     };
     let client = clients.dynamodb();
-    if keys.create {
+    if settings.connections.create {
         let made = until_answered(|| provision::create_connection_table(&client, &wanted));
         made.await
             .map_err(|failed| Failure::new(failed.to_string()))?;
@@ -225,13 +229,7 @@ pub async fn connections(
 /// Settings are missing, or the token keys cannot be used.
 pub fn gateway(settings: &Settings, clients: &Clients) -> Result<LiveGateway, Failure> {
     let needs = settings.gateway()?;
-    let keys = &settings.connections;
-    let names = Names {
-        hash_key: keys.hash_key.clone(),
-        hash_value: keys.hash_value.clone(),
-        sort_key: keys.sort_key.clone(),
-        ..Names::of(&needs.connections_table)
-    };
+    let names = names(settings, &needs.connections_table);
     let options = gateway::Options::read(&settings.gateway);
     let options = options.map_err(|error| Failure::settings(error.to_string()))?;
     let sqs = clients.sqs();

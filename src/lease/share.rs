@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::hash::fnv1a;
 use crate::model::{ShardId, WorkerId};
 
 /// How many leases a worker takes by itself when `total` are spread over `workers`.
@@ -71,13 +72,11 @@ pub fn stealing(
 const ASKED_AT_ONCE_MIN: usize = 8;
 
 /// A worker's own order of shards, so that several workers that want any of them seldom collide
-/// (FNV-1a, which is stable over builds and platforms).
+/// (by a hash that is stable over builds and platforms).
 #[must_use]
 pub fn order(me: &WorkerId, shard: &ShardId) -> u64 {
     let bytes = me.as_str().bytes().chain([0]).chain(shard.as_str().bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    fnv1a(bytes)
 }
 
 #[cfg(test)]

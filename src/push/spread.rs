@@ -4,10 +4,7 @@
 //! in any version: the function is part of the contract, and its values are pinned by tests.
 
 use crate::model::ConnectionId;
-
-/// FNV-1a's offset basis and prime for 64 bits (Fowler, Noll and Vo; RFC 9923).
-const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-const PRIME: u64 = 0x0000_0100_0000_01b3;
+use crate::model::hash::fnv1a;
 
 /// The place, in the list `queue.urls`, of the queue that serves this connection; `None` where the
 /// list is empty. Changing the length of the list moves viewers to other broadcasters, which costs
@@ -21,10 +18,7 @@ pub fn queue_of(connection: &ConnectionId, queues: usize) -> Option<usize> {
 
 /// FNV-1a, then mixed: its low bits alone are too regular for a remainder by a power of two.
 fn hash(bytes: &[u8]) -> u64 {
-    let sum = bytes.iter().fold(OFFSET_BASIS, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(PRIME)
-    });
-    mix(sum)
+    mix(fnv1a(bytes.iter().copied()))
 }
 
 /// The finalizer of `MurmurHash3`'s 128-bit variant (public domain): every bit moves every other.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::model::PartitionKey;
+use crate::model::hash::fnv1a;
 
 /// Characters of a partition key (AWS: `PutRecords`).
 const KEY_CHARS_MAX: usize = 256;
@@ -34,11 +35,9 @@ fn device(value: &Value, field: &str) -> Option<String> {
     (1..=KEY_CHARS_MAX).contains(&chars).then_some(id)
 }
 
-/// FNV-1a in 64 bits (RFC 9923): the same on every run, unlike the standard library's.
+/// The same on every run, unlike by the standard library's hash.
 fn hashed(line: &[u8]) -> PartitionKey {
-    let hash = line.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = fnv1a(line.iter().copied());
     format!("line-{hash:016x}").into()
 }
 

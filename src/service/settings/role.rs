@@ -103,7 +103,9 @@ impl Settings {
         let queue = missing.want("broadcaster", "queue_url", &queue);
         let table = missing.want("connections", "table", &self.connections.table);
         let endpoint = self.aws.endpoint_management.clone();
-        if !ENDPOINT_VARIABLES.iter().any(|name| env(name).is_some()) {
+        // As for AWS's own tools, an empty variable is none.
+        let is_set = |name: &&str| env(name).is_some_and(|url| !url.is_empty());
+        if !ENDPOINT_VARIABLES.iter().any(is_set) {
             missing.want("aws", "endpoint_management", &endpoint);
         }
         missing.finish(
