@@ -1,5 +1,6 @@
 //! Simulated devices at work: so many readings a second onto the stream, with the AWS SDK.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
@@ -48,11 +49,14 @@ pub async fn speak(client: Client, stream: &'static str, mut fleet: Fleet, rate:
     }
 }
 
-/// Puts one batch until all of it is taken; only then the next, so that each device's order holds.
+/// Puts one batch until all of it is taken; only then the next. A request holds one message a
+/// device, since of several the stream may refuse an earlier one and take a later: so each device's
+/// order holds.
 async fn put(client: &Client, stream: &str, batch: &[Message]) {
     let mut waiting: Vec<&Message> = batch.iter().collect();
     while !waiting.is_empty() {
-        let entries = waiting.iter().filter_map(|message| {
+        let (mut now, later) = first_of_each(waiting);
+        let entries = now.iter().filter_map(|message| {
             let entry = PutRecordsRequestEntry::builder()
                 .partition_key(&message.device_id)
                 .data(Blob::new(message.data.as_slice()));
@@ -65,16 +69,50 @@ async fn put(client: &Client, stream: &str, batch: &[Message]) {
         match request.send().await {
             Ok(answer) => {
                 let results = answer.records().iter();
-                let refused = waiting
+                let refused = now
                     .iter()
                     .zip(results)
                     .filter(|(_, r)| r.error_code().is_some());
-                waiting = refused.map(|(message, _)| *message).collect();
+                now = refused.map(|(message, _)| *message).collect();
             }
             Err(error) => tracing::debug!(?error, "devices could not put their readings"),
         }
-        if !waiting.is_empty() {
+        if !now.is_empty() {
             tokio::time::sleep(AGAIN_AFTER).await;
         }
+        waiting = now;
+        waiting.extend(later);
+    }
+}
+
+/// The first message of each device, and the others, both in their order.
+fn first_of_each(messages: Vec<&Message>) -> (Vec<&Message>, Vec<&Message>) {
+    let mut devices = BTreeSet::new();
+    messages
+        .into_iter()
+        .partition(|message| devices.insert(message.device_id.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_request_holds_two_messages_of_a_device_and_none_overtakes_another() {
+        let message = |(device, data): &(&str, u8)| Message {
+            device_id: (*device).to_owned(),
+            data: vec![*data],
+        };
+        let all = [("a", 1), ("b", 2), ("a", 3), ("a", 4), ("b", 5)];
+        let all: Vec<Message> = all.iter().map(message).collect();
+        let said = |messages: &[&Message]| -> Vec<u8> {
+            messages.iter().map(|message| message.data[0]).collect()
+        };
+        let (now, later) = first_of_each(all.iter().collect());
+        assert_eq!((said(&now), said(&later)), (vec![1, 2], vec![3, 4, 5]));
+        // `b` was refused.
+        let again = [&now[1..], &later[..]].concat();
+        let (now, later) = first_of_each(again);
+        assert_eq!((said(&now), said(&later)), (vec![2, 3], vec![4, 5]));
     }
 }
