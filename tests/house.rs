@@ -43,6 +43,10 @@ const NOT_BELOW_THE_DOORS: &[&str] = &[
 /// A file that is longer is two files.
 const LINES_MAX: usize = 400;
 
+/// A function that is longer, from its `fn` to its last brace, is two functions. (Clippy's
+/// `too_many_lines` leaves out comments, empty lines and the signature.)
+const FUNCTION_LINES_MAX: usize = 70;
+
 fn floor(module: &str) -> Option<u8> {
     let found = FLOORS.iter().find(|(name, _)| *name == module);
     found.map(|(_, floor)| *floor)
@@ -83,6 +87,16 @@ fn files_are_short(source: &Source) -> Vec<String> {
         true => vec![format!("has {lines} lines, more than {LINES_MAX}")],
         false => Vec::new(),
     }
+}
+
+fn functions_are_short(source: &Source) -> Vec<String> {
+    let functions = source.functions().into_iter();
+    functions
+        .filter(|(_, lines)| *lines > FUNCTION_LINES_MAX)
+        .map(|(name, lines)| {
+            format!("has `fn {name}` of {lines} lines, more than {FUNCTION_LINES_MAX}")
+        })
+        .collect()
 }
 
 fn modules_have_names(source: &Source) -> Vec<String> {
@@ -222,6 +236,11 @@ fn decisions_know_no_runtime_no_clock_and_no_chance() {
 #[test]
 fn no_file_is_too_long() {
     hold(files_are_short);
+}
+
+#[test]
+fn no_function_is_too_long() {
+    hold(functions_are_short);
 }
 
 #[test]

@@ -80,9 +80,7 @@ impl Stand {
         let ports = ports.map_err(|error| Failure::new(error.to_string()))?;
         let urls = Urls::of(&ports);
         let secret = Secret::new(format!("{}{}", entropy::uuid(), entropy::uuid()));
-        let (config, mut settings) = configure(&urls, &secret)?;
-        // The services of this process end within its own grace period.
-        settings.shutdown.grace_s = grace.as_secs();
+        let (config, settings) = configure(&urls, &secret, grace)?;
         let tasks = Tasks::new();
         let stop_servers = CancellationToken::new();
         let store = timestream::Options {
@@ -183,7 +181,11 @@ fn run(
 }
 
 /// Writes the config file and reads it back: the stand runs by what it shows.
-fn configure(urls: &Urls, secret: &Secret) -> Result<(ConfigFile, Settings), Failure> {
+fn configure(
+    urls: &Urls,
+    secret: &Secret,
+    grace: Duration,
+) -> Result<(ConfigFile, Settings), Failure> {
     let directory = place::directory(|name| std::env::var(name).ok());
     let name = urls.page.rsplit(':').next().unwrap_or("0").to_owned();
     let file = ConfigFile::write(&directory, &name, &config::toml(urls, secret.reveal()));
@@ -191,7 +193,9 @@ fn configure(urls: &Urls, secret: &Secret) -> Result<(ConfigFile, Settings), Fai
         let place = directory.display();
         Failure::new(format!("cannot write the config file in {place}: {error}; set XDG_STATE_HOME to a directory that can be written"))
     })?;
-    let settings = Settings::load(Some(file.path()), |_| None)?;
+    let mut settings = Settings::load(Some(file.path()), |_| None)?;
+    // The services of this process end within its own grace period.
+    settings.shutdown.grace_s = grace.as_secs();
     Ok((file, settings))
 }
 

@@ -59,6 +59,22 @@ impl Source {
         code
     }
 
+    /// Its functions with a body, and how many lines each takes.
+    pub(crate) fn functions(&self) -> Vec<(String, usize)> {
+        let starts = self.code.match_indices("fn ").filter(|(at, _)| {
+            let whole_word = !self.code[..*at].ends_with(is_of_word);
+            whole_word && self.code[at + 3..].starts_with(is_of_word)
+        });
+        starts
+            .filter_map(|(at, _)| {
+                let name = words(&self.code[at + 3..]).next()?.to_owned();
+                let body = at + body_of(&self.code[at..])?;
+                let end = end_of_item(&self.code, body);
+                Some((name, self.code[at..end].lines().count()))
+            })
+            .collect()
+    }
+
     /// Top-level modules of the crate that the code names: by `crate::`, `tidewire::`, or by as
     /// many `super::` as lead to the root.
     pub(crate) fn modules_named(&self) -> Vec<String> {
@@ -113,6 +129,21 @@ fn heads(path: &str) -> Vec<String> {
         }
     }
     entries.iter().filter_map(|entry| head(entry)).collect()
+}
+
+/// Where a function's body begins; none where it is only declared.
+fn body_of(function: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, c) in function.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            ';' if depth == 0 => return None,
+            '{' if depth == 0 => return Some(at),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Where the item that begins at `start` ends: at its closing brace, or at a semicolon before one.

@@ -161,3 +161,14 @@ fn modules_for_tests_are_known_by_their_declaration() {
     let declaring = Source::new("src/lib.rs", "#[cfg(test)]\nmod testing;\n");
     assert_eq!(declaring.modules_for_tests(), ["src/testing.rs"]);
 }
+
+#[test]
+fn a_function_of_71_lines_is_convicted_and_one_of_70_is_not() {
+    let of = |lines: usize| {
+        let body = "    a(\"}\");\n".repeat(lines - 3);
+        let text = format!("trait T {{ fn declared(a: [u8; 2]); }}\nfn f(\n) {{\n{body}}}\nb();\n");
+        functions_are_short(&Source::new("src/a.rs", &text))
+    };
+    assert_eq!(of(70), Vec::<String>::new());
+    assert_eq!(of(71), ["has `fn f` of 71 lines, more than 70"]);
+}

@@ -114,7 +114,14 @@ async fn a_viewer_says_what_it_wants_and_mistakes_are_answered() {
     let snapshot = viewer.frame_of_type("snapshot").await;
     assert_eq!(snapshot["readings"][0]["device_id"], "c", "{snapshot}");
 
-    // What API Gateway itself refuses ends the connection: frames of more than 32 KB, and bytes.
+    refused_frames_end_their_connections(&stand).await;
+    viewer.say(&json!({ "action": "ping" })).await;
+    viewer.frame_of_type("pong").await;
+    stand.end().await;
+}
+
+/// What API Gateway itself refuses ends the connection: frames of more than 32 KB, and bytes.
+async fn refused_frames_end_their_connections(stand: &Stand) {
     for refused in [
         Message::text("x".repeat(40_000)),
         Message::binary(vec![1, 2, 3]),
@@ -131,9 +138,6 @@ async fn a_viewer_says_what_it_wants_and_mistakes_are_answered() {
         let code = closing.map(|frame| u16::from(frame.code));
         assert!(matches!(code, Some(1009 | 1003) | None), "{code:?}");
     }
-    viewer.say(&json!({ "action": "ping" })).await;
-    viewer.frame_of_type("pong").await;
-    stand.end().await;
 }
 
 /// Readings that together fill several frames.

@@ -97,11 +97,25 @@ impl Shared {
             return Err(Refusal::new("ResourceInUseException", message));
         };
         let start = request.starting_position;
-        let mut place = self
+        let place = self
             .place(&mut books, &stream, &request.shard_id, start)
             .await?;
         drop(books);
 
+        let events = self.events(arn, ticket, place, wire, shutdown);
+        let kind = [(header::CONTENT_TYPE, "application/vnd.amazon.eventstream")];
+        Ok((kind, events).into_response())
+    }
+
+    /// The events of a subscription, until it is over, taken over, or shut down.
+    fn events(
+        self: Arc<Self>,
+        arn: String,
+        ticket: u64,
+        mut place: Place,
+        wire: Wire,
+        shutdown: CancellationToken,
+    ) -> Body {
         let over = tokio::time::Instant::now() + self.options.subscription_lasts;
         let events = async_stream::stream! {
             yield Ok::<_, std::io::Error>(Bytes::from(encode_initial_response()));
@@ -136,8 +150,7 @@ impl Shared {
                 }
             }
         };
-        let kind = [(header::CONTENT_TYPE, "application/vnd.amazon.eventstream")];
-        Ok((kind, Body::from_stream(events)).into_response())
+        Body::from_stream(events)
     }
 
     async fn step(&self, arn: &str, ticket: u64, place: Place, wire: Wire) -> Step {
