@@ -79,6 +79,24 @@ pub enum Error {
         /// A lease of it.
         example: String,
     },
+    /// The leases are keyed by stream and shard, and one stream is read here.
+    #[error(
+        "the lease table is of a fleet over several streams (lease `{example}`): list them in \
+         `source.streams`, or give this application its own table"
+    )]
+    SeveralStreams {
+        /// A lease of it.
+        example: String,
+    },
+    /// The leases are keyed by shard alone, and several streams are read here.
+    #[error(
+        "the lease table is of a fleet over one stream (lease `{example}`): name that one in \
+         `source.stream`, or give this application its own table"
+    )]
+    OneStream {
+        /// A lease of it.
+        example: String,
+    },
     /// A leader of KCL 3 assigns the leases.
     #[error("{why}")]
     ManagedByKcl3 {

@@ -12,6 +12,7 @@ pub mod position;
 pub mod reading;
 pub mod secret;
 pub mod shard;
+pub mod stream_id;
 pub mod time;
 
 pub use connection::{Connection, Posted, StoredTime, Wanted};
@@ -23,4 +24,5 @@ pub use position::{Checkpoint, Position, SequenceNumber};
 pub use reading::{Reading, Value};
 pub use secret::Secret;
 pub use shard::{ChildShard, HashKey, HashRange, Record, Shard, Start};
+pub use stream_id::{NotAStreamId, StreamId};
 pub use time::{EpochMillis, EpochNanos, Millis};

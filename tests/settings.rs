@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tidewire::service::settings::{
     DeviceIdFrom, FieldType, InitialPosition, Listen, MeasureName, Place, Problems, QueueFormat,
-    SECTIONS, Settings,
+    SECTIONS, Settings, Streams,
 };
 
 /// A file of its own for each test, gone with it.
@@ -124,7 +124,7 @@ fn a_full_file_is_read() {
     assert_eq!(settings.pipeline.budget_bytes.0, 64 << 20);
 
     let worker = settings.worker().unwrap();
-    assert_eq!(worker.stream, "telemetry");
+    assert_eq!(worker.streams, Streams::One("telemetry".to_owned()));
     assert_eq!(worker.timestream.database, "iot");
     let broadcaster = settings.broadcaster(|_| None).unwrap();
     assert_eq!(broadcaster.queue_url, settings.queue.urls[0]);
@@ -333,6 +333,23 @@ fn each_subcommand_says_all_it_lacks() {
     for needed in ["`connections.table`", "no way to check tokens"] {
         assert!(gateway.contains(needed), "{needed} in {gateway}");
     }
-    let stream = settings.stream().unwrap_err().to_string();
-    assert!(stream.contains("`source.stream`"), "{stream}");
+    let streams = settings.streams().unwrap_err().to_string();
+    assert!(streams.contains("`source.stream`"), "{streams}");
+}
+
+#[test]
+fn several_streams_are_a_list_and_not_beside_the_one() {
+    let env = [(
+        "TIDEWIRE_SOURCE__STREAMS",
+        "a,arn:aws:kinesis:eu-west-1:1:stream/b",
+    )];
+    let both = ["a", "arn:aws:kinesis:eu-west-1:1:stream/b"].map(str::to_owned);
+    let streams = load(None, &env).unwrap().streams().unwrap();
+    assert_eq!(streams, Streams::Several(both.to_vec()));
+    let env = [env[0], ("TIDEWIRE_SOURCE__STREAM", "c")];
+    let clash = load(None, &env).unwrap_err().to_string();
+    assert!(
+        clash.contains("name one stream there, or several here"),
+        "{clash}"
+    );
 }

@@ -27,6 +27,8 @@ mod leases;
 mod resharding;
 #[path = "stories/sinks.rs"]
 mod sinks;
+#[path = "stories/streams.rs"]
+mod streams;
 #[path = "stories/viewers.rs"]
 mod viewers;
 #[path = "stories/workers.rs"]

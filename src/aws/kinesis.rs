@@ -20,6 +20,9 @@ use crate::door::stream::{Error, Page, ShardIterator, Stream};
 use crate::model::{ChildShard, EpochMillis, Record, Shard, ShardId, Start};
 
 mod put;
+mod several;
+
+pub use several::Streams;
 
 /// The most pages of shards that are followed: 10,000 shards each, more than any stream has. A
 /// server that repeats its token would otherwise hold us for good.

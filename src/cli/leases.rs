@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::{options, parts, process};
-use crate::aws::kinesis::Kinesis;
+use crate::aws::kinesis::Streams;
 use crate::aws::lease_table::DynamoLeases;
 use crate::aws::{Clients, Service};
 use crate::door::stream::Stream as _;
+use crate::lease::Options;
 use crate::lease::change::Author;
 use crate::lease::lineage::{self, Shards};
 use crate::lease::operate::name;
@@ -67,7 +68,7 @@ pub fn run(args: &Args, config: Option<&Path>) -> Result<(), Failure> {
 /// The settings; without a config and a stream in the environment, those of the local stand.
 fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
     let settings = Settings::load_from_process(config)?;
-    let named = config.is_some() || settings.source.stream.is_some();
+    let named = config.is_some() || settings.streams().is_ok();
     let elsewhere = Service::Dynamodb.endpoint_of_environment().is_some();
     match process::local_config().filter(|_| !named && !elsewhere) {
         Some(path) => Ok(Settings::load_from_process(Some(&path))?),
@@ -114,12 +115,12 @@ impl Desk {
     }
 
     /// The stream, checked to be there.
-    async fn stream(&self) -> Result<Kinesis, Failure> {
-        parts::stream(&self.settings.stream()?, &self.clients).await
+    async fn stream(&self) -> Result<Streams, Failure> {
+        parts::streams(&self.settings.streams()?, &self.clients).await
     }
 
     /// The stream's shards, and its own clock.
-    async fn listing(&self, stream: &Kinesis) -> Result<(Shards, EpochMillis), Failure> {
+    async fn listing(&self, stream: &Streams) -> Result<(Shards, EpochMillis), Failure> {
         let failed = |error: crate::door::stream::Error| Failure::new(error.to_string());
         let shards = stream.shards().await.map_err(failed)?;
         let now = stream.server_time().await.map_err(failed)?;
@@ -183,9 +184,18 @@ impl Desk {
     /// Leases that are another stream's must not be measured by this one.
     fn must_belong(
         &self,
+        stream: &Streams,
         leases: &BTreeMap<ShardId, Row>,
         listing: &Shards,
     ) -> Result<(), Failure> {
+        let form = Options {
+            streams: stream.ids(),
+            ..Options::default()
+        };
+        for shard in leases.keys() {
+            let form = form.cover(shard);
+            form.map_err(|foreign| Failure::new(foreign.to_string()))?;
+        }
         if lineage::belongs(leases, listing) {
             return Ok(());
         }

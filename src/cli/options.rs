@@ -10,7 +10,8 @@ use crate::pipeline;
 use crate::push;
 use crate::service::broadcaster;
 use crate::service::settings::{
-    Fleet, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat, Settings, WorkerSettings,
+    Fleet, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat, Settings, Streams,
+    WorkerSettings,
 };
 use crate::service::shutdown::Shares;
 use crate::service::worker;
@@ -58,7 +59,12 @@ fn shares(settings: &Settings) -> Shares {
 /// The reading side.
 #[must_use]
 pub fn worker(settings: &Settings, needs: &WorkerSettings) -> worker::Options {
-    let stream = aws::kinesis::StreamRef::from(needs.stream.as_str());
+    // Among several, a letter's shard names its stream itself.
+    let stream = match &needs.streams {
+        Streams::One(stream) => stream.as_str(),
+        Streams::Several(streams) => streams.first().map_or("", String::as_str),
+    };
+    let stream = aws::kinesis::StreamRef::from(stream);
     let pipeline = pipeline::Options {
         stores: vec![pipeline::StoreOptions {
             window: millis(settings.timestream.window_ms),

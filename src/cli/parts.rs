@@ -5,7 +5,7 @@ use super::options;
 use crate::aws::connections::{self, Names};
 use crate::aws::dead_letters::SqsDeadLetters;
 use crate::aws::discovery::Discovery;
-use crate::aws::kinesis::{Kinesis, StreamRef};
+use crate::aws::kinesis::{Kinesis, StreamRef, Streams};
 use crate::aws::lease_table::DynamoLeases;
 use crate::aws::provision::patience::until_answered;
 use crate::aws::provision::{self, ConnectionTable, QueueKind, require};
@@ -13,6 +13,7 @@ use crate::aws::sqs::Queue;
 use crate::aws::timestream::Timestream;
 use crate::aws::{Clients, Endpoints, Service, Setup, StaticCredentials, Target, explain};
 use crate::door::lease_table::{self, LeaseTable as _};
+use crate::model::StreamId;
 use crate::service::gateway::{self, Gateway};
 use crate::service::settings::{self, Settings, Url, WorkerSettings};
 
@@ -63,8 +64,8 @@ pub async fn clients(settings: &Settings) -> Result<Clients, Failure> {
 /// What a worker reads from and writes to, checked to be there.
 #[derive(Debug)]
 pub struct WorkerParts {
-    /// The stream.
-    pub stream: Kinesis,
+    /// The stream, or streams.
+    pub streams: Streams,
     /// The lease table.
     pub table: DynamoLeases,
     /// The Timestream sink.
@@ -89,7 +90,7 @@ pub async fn worker(
     clients: &Clients,
 ) -> Result<WorkerParts, Failure> {
     let endpoints = clients.endpoints();
-    let stream = stream(&needs.stream, clients).await?;
+    let streams = streams(&needs.streams, clients).await?;
     let table = lease_table(&settings.lease.table, settings.lease.create, clients).await?;
     let sqs = clients.sqs();
     let mut queues = Vec::new();
@@ -117,7 +118,7 @@ pub async fn worker(
     require::timestream(&client, &target.database, &target.table, endpoints).await?;
     let message_bytes_max = letters.message_bytes_max();
     Ok(WorkerParts {
-        stream,
+        streams,
         table,
         timestream: Timestream::new(
             client,
@@ -130,15 +131,45 @@ pub async fn worker(
     })
 }
 
-/// The stream of that name or ARN, checked to be there.
+/// The streams that the settings name, checked to be there.
 ///
 /// # Errors
-/// It is missing, unreachable or not permitted.
-pub async fn stream(name: &str, clients: &Clients) -> Result<Kinesis, Failure> {
+/// One is missing, unreachable, not permitted, or named twice.
+pub async fn streams(names: &settings::Streams, clients: &Clients) -> Result<Streams, Failure> {
     let kinesis = clients.kinesis();
-    let stream = StreamRef::from(name);
-    require::stream(&kinesis, &stream, clients.endpoints()).await?;
-    Ok(Kinesis::new(kinesis, stream))
+    let names = match names {
+        settings::Streams::One(name) => {
+            let stream = StreamRef::from(name.as_str());
+            require::stream(&kinesis, &stream, clients.endpoints()).await?;
+            return Ok(Streams::One(Kinesis::new(kinesis, stream)));
+        }
+        settings::Streams::Several(names) => names,
+    };
+    let mut streams: Vec<(StreamId, Kinesis)> = Vec::new();
+    for name in names {
+        let given: Option<StreamId> = name.parse().ok();
+        let stream = match &given {
+            Some(id) => StreamRef::Arn(id.arn(clients.region())),
+            None => StreamRef::from(name.as_str()),
+        };
+        let found = require::stream(&kinesis, &stream, clients.endpoints()).await?;
+        let id = match given {
+            Some(id) => id,
+            None => found.id()?,
+        };
+        let same = |(known, _): &&(StreamId, Kinesis)| {
+            (known.account(), known.name()) == (id.account(), id.name())
+        };
+        if streams.iter().any(|known| same(&known)) {
+            return Err(Failure::settings(format!(
+                "`source.streams` names the stream `{}` of account {} twice",
+                id.name(),
+                id.account()
+            )));
+        }
+        streams.push((id, Kinesis::new(kinesis.clone(), stream)));
+    }
+    Ok(Streams::Several(streams))
 }
 
 /// The lease table of that name, checked to be there, or made where that is allowed.

@@ -98,10 +98,14 @@ pub async fn start(
     let id = new_id(settings);
     let (leases_to, leases) = watch::channel(leases::Status::default());
     let (readings_to, readings) = watch::channel(worker::Status::default());
+    let lease_options = lease::Options {
+        streams: found.streams.ids(),
+        ..options::leases(settings)
+    };
     let plan = Plan {
         found,
         id: id.clone(),
-        lease_options: options::leases(settings),
+        lease_options,
         worker_options: options::worker(settings, &needs),
         create_table: settings.lease.create,
         beats,
@@ -134,7 +138,7 @@ impl Plan {
         let tasks = Tasks::new();
         let (events_to, events) = mpsc::channel(TALK_MAX);
         let (says_to, says) = mpsc::channel(TALK_MAX);
-        let stream = Arc::new(found.stream);
+        let stream = Arc::new(found.streams);
         let clock = self.beats.clock().clone();
         if let Some(discovery) = found.discovery {
             let stop = shutdown.clone();

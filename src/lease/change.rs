@@ -99,6 +99,7 @@ impl Author {
             edits.push(Edit::Set(name::HASH_LAST, Value::text(last)));
         }
         edits.extend(pin(new.start_ms));
+        edits.extend(stream(&new.shard));
         update(&new.shard, vec![Clause::Lacks(name::KEY)], edits)
     }
 
@@ -303,9 +304,21 @@ pub(super) fn checkpoint(reached: Option<&Checkpoint>) -> Vec<Edit> {
     edits
 }
 
+/// Among several streams, too, KCL writes parents and children by their bare ids.
 pub(super) fn ids(attribute: &'static str, shards: &BTreeSet<ShardId>) -> Option<Edit> {
-    let ids: BTreeSet<_> = shards.iter().map(|id| id.as_str().to_owned()).collect();
+    let ids: BTreeSet<_> = shards.iter().map(|id| id.bare().to_owned()).collect();
     (!ids.is_empty()).then_some(Edit::Set(attribute, Value::Ss(ids)))
+}
+
+/// What rows have besides in fleets over several streams (`DynamoDBMultiStreamLeaseSerializer`).
+fn stream(shard: &ShardId) -> Vec<Edit> {
+    let Some(stream) = shard.stream() else {
+        return Vec::new();
+    };
+    vec![
+        Edit::Set(name::STREAM, Value::text(stream.as_str())),
+        Edit::Set(name::SHARD, Value::text(shard.bare())),
+    ]
 }
 
 pub(super) fn pin(start: Option<EpochMillis>) -> Option<Edit> {

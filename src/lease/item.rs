@@ -51,7 +51,7 @@ pub fn size_bytes(item: &Item) -> usize {
 
 /// Names of attributes: KCL's (`DynamoDBLeaseSerializer`), then ours.
 pub mod name {
-    /// Hash key: the shard's id.
+    /// Hash key: the shard's id, in fleets over several streams with the stream before it.
     pub const KEY: &str = "leaseKey";
     /// Who owns the lease; absent: nobody. During a handover the *next* owner.
     pub const OWNER: &str = "leaseOwner";
@@ -73,6 +73,10 @@ pub mod name {
     pub const PARENTS: &str = "parentShardId";
     /// Children, written at the shard's end.
     pub const CHILDREN: &str = "childShardIds";
+    /// The stream, in fleets over several (KCL: `StreamIdentifier.serialize`).
+    pub const STREAM: &str = "streamName";
+    /// The shard's bare id, in fleets over several streams.
+    pub const SHARD: &str = "shardId";
     /// First hash key of the shard.
     pub const HASH_FIRST: &str = "startingHashKey";
     /// Last hash key of the shard.

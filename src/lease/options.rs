@@ -1,9 +1,10 @@
 //! What an operator may tune about leases.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::item::{self, Item};
-use crate::model::EpochMillis;
+use crate::model::{EpochMillis, ShardId, StreamId};
 
 /// Where a shard begins that has no lease yet and no parent that had one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,9 @@ pub struct Options {
     /// The most leases this worker holds; no limit by default (memory is bounded by the byte
     /// budget, not by the number of shards).
     pub leases_max: usize,
+    /// The streams, where the fleet reads several: leases are then keyed by stream and shard, and
+    /// those of other streams are left alone. None: one stream, and all rows are its.
+    pub streams: Option<BTreeSet<StreamId>>,
     /// Whether rows of ended shards are deleted by KCL's rule (`cleanupLeasesUponShardCompletion`).
     pub cleanup: bool,
     /// Who else works on the table.
@@ -109,6 +113,7 @@ impl Default for Options {
             spill_after: Duration::from_millis(200),
             initial_position: Initial::TrimHorizon,
             leases_max: usize::MAX,
+            streams: None,
             cleanup: true,
             fleet: Fleet::Tidewire,
         }
@@ -183,6 +188,24 @@ impl Options {
         match self.fleet {
             Fleet::Tidewire => self.spill_after,
             Fleet::Mixed => self.lease_duration * 3,
+        }
+    }
+
+    /// Whether a lease is of a stream that is read here.
+    ///
+    /// # Errors
+    /// The table is of a fleet over several streams and this one reads one, or the reverse: rows
+    /// of both forms in one table would be two leases for one shard.
+    pub fn cover(&self, shard: &ShardId) -> Result<bool, super::Error> {
+        match (&self.streams, shard.stream()) {
+            (None, None) => Ok(true),
+            (Some(streams), Some(stream)) => Ok(streams.contains(&stream)),
+            (None, Some(_)) => Err(super::Error::SeveralStreams {
+                example: shard.to_string(),
+            }),
+            (Some(_), None) => Err(super::Error::OneStream {
+                example: shard.to_string(),
+            }),
         }
     }
 

@@ -179,14 +179,15 @@ fn lease(key: &str, item: &Item) -> Result<Row, String> {
     let sub = number(item, name::CHECKPOINT_SUB)?.unwrap_or(0);
     let first = text(item, name::HASH_FIRST)?;
     let last = text(item, name::HASH_LAST)?;
+    let shard = ShardId::from(key);
     Ok(Row {
-        shard: ShardId::from(key),
+        shard: shard.clone(),
         owner: text(item, name::OWNER)?.map(WorkerId::from),
         counter: LeaseCounter(number(item, name::COUNTER)?.ok_or("it has no `leaseCounter`")?),
         switches: number(item, name::SWITCHES)?.unwrap_or(0),
         checkpoint: Checkpoint::from_kcl(checkpoint, sub).map_err(|error| error.to_string())?,
-        parents: set(item, name::PARENTS)?,
-        children: set(item, name::CHILDREN)?,
+        parents: set(item, name::PARENTS, &shard)?,
+        children: set(item, name::CHILDREN, &shard)?,
         hash_range: first.zip(last).map(|(a, b)| (a.to_owned(), b.to_owned())),
         checkpoint_owner: text(item, name::CHECKPOINT_OWNER)?.map(WorkerId::from),
         writer: text(item, name::WRITER)?.map(str::to_owned),
@@ -217,10 +218,11 @@ fn number(item: &Item, name: &str) -> Result<Option<u64>, String> {
     }
 }
 
-fn set(item: &Item, name: &str) -> Result<BTreeSet<ShardId>, String> {
+/// Shards of the row's own stream, which KCL writes by their bare ids.
+fn set(item: &Item, name: &str, of: &ShardId) -> Result<BTreeSet<ShardId>, String> {
     match item.get(name) {
         None => Ok(BTreeSet::new()),
-        Some(Value::Ss(set)) => Ok(set.iter().map(|id| ShardId::from(id.as_str())).collect()),
+        Some(Value::Ss(set)) => Ok(set.iter().map(|id| of.sibling(id)).collect()),
         Some(_) => Err(format!("`{name}` is not a string set")),
     }
 }

@@ -31,6 +31,7 @@ use cbor::Wire;
 use log::Log;
 
 mod books;
+mod by_arn;
 mod cbor;
 mod iterator;
 mod limits;
@@ -234,6 +235,12 @@ async fn mended(
     let operation = front::operation(request.headers())
         .unwrap_or_default()
         .to_owned();
+    if by_arn::OPERATIONS.contains(&operation.as_str()) {
+        return match by_arn::by_name(&shared, request).await {
+            Ok(request) => next.run(request).await,
+            Err(refusal) => refusal.answer(),
+        };
+    }
     if !OURS.contains(&operation.as_str()) {
         return next.run(request).await;
     }

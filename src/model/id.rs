@@ -51,7 +51,9 @@ text_id! {
     StreamName
 }
 text_id! {
-    /// A Kinesis shard's id, `shardId-` and twelve digits.
+    /// A Kinesis shard's id, `shardId-` and twelve digits; where a fleet reads several streams,
+    /// with the stream before it, as KCL keys its leases ([`super::StreamId`]). It names the shard
+    /// the same in leases, messages, letters, metrics and logs.
     ShardId
 }
 text_id! {

@@ -282,10 +282,11 @@ impl Pipeline {
         let letters = request.letters.iter().filter_map(|letter| {
             let shard = self.slots.get(&letter.unit.slot)?;
             let entry = shard.progress.entry(letter.unit.record)?;
-            let stream = &self.options.stream;
+            let among = shard.shard.stream();
+            let among = among.map(|stream| stream.name().into());
             Some(letters::write(
                 letter,
-                stream,
+                among.as_ref().unwrap_or(&self.options.stream),
                 &shard.shard,
                 entry,
                 request.bare,

@@ -27,7 +27,7 @@ pub use kinds::{
     QueueFormat, ReadMode, Url,
 };
 pub use problem::{Place, Problem, Problems};
-pub use role::{BroadcasterSettings, GatewaySettings, TimestreamTarget, WorkerSettings};
+pub use role::{BroadcasterSettings, GatewaySettings, Streams, TimestreamTarget, WorkerSettings};
 pub use secret::Secret;
 pub use sections::{
     Aws, Broadcaster, Connections, DeadLetter, Decode, Gateway, Http, Lease, Log, Pipeline, Queue,

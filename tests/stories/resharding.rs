@@ -16,7 +16,7 @@ fn id(number: usize) -> String {
     format!("shardId-{number:012}")
 }
 
-async fn split(stand: &Stand, shard: &str) {
+pub(crate) async fn split(stand: &Stand, shard: &str) {
     let shards = all_shards(stand).await;
     let range = shards[shard].hash_key_range().expect("a range");
     let first: u128 = range.starting_hash_key().parse().expect("a number");

@@ -8,11 +8,39 @@ use super::super::sqs::Queue;
 use super::patience::until_answered;
 use super::{ConnectionTable, QueueKind};
 use crate::door::fault::CallFailed;
+use crate::model::StreamId;
 
 /// Something needed is not there or not as it must be; the text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unmet(pub String);
+
+/// A stream that is there.
+#[derive(Clone, Debug)]
+pub struct Found {
+    arn: String,
+    created_s: i64,
+}
+
+impl Found {
+    /// Its name among several: account and name by its ARN, and when it was made.
+    ///
+    /// # Errors
+    /// The server gives it no ARN with an account in it.
+    pub fn id(&self) -> Result<StreamId, Unmet> {
+        // arn:partition:kinesis:region:account:stream/name
+        let account = self.arn.split(':').nth(4).unwrap_or_default();
+        let name = self.arn.rsplit('/').next().unwrap_or_default();
+        let id = StreamId::new(account, name, self.created_s);
+        id.as_str().parse().map_err(|_| {
+            Unmet(format!(
+                "the stream's ARN `{}` names no account: give the stream in `source.streams` as \
+                 account:name:creationEpoch",
+                self.arn
+            ))
+        })
+    }
+}
 
 /// Checks that the stream can be read.
 ///
@@ -22,7 +50,7 @@ pub async fn stream(
     client: &aws_sdk_kinesis::Client,
     stream: &StreamRef,
     endpoints: &Endpoints,
-) -> Result<(), Unmet> {
+) -> Result<Found, Unmet> {
     let name = stream.bare_name();
     let answer = until_answered(|| async {
         let call = client
@@ -33,7 +61,16 @@ pub async fn stream(
         answer.map_err(|error| failed("DescribeStreamSummary", &error))
     });
     let failed = match answer.await {
-        Ok(_) => return Ok(()),
+        Ok(answer) => {
+            let found = answer.stream_description_summary;
+            return Ok(Found {
+                arn: found
+                    .as_ref()
+                    .map(|of| of.stream_arn.clone())
+                    .unwrap_or_default(),
+                created_s: found.map_or(0, |of| of.stream_creation_timestamp.secs()),
+            });
+        }
         Err(failed) => failed,
     };
     let makes_it = format!(

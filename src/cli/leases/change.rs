@@ -65,7 +65,7 @@ impl Desk {
         }
         let stream = self.stream().await?;
         let (listing, now) = self.listing(&stream).await?;
-        self.must_belong(&contents.leases, &listing)?;
+        self.must_belong(&stream, &contents.leases, &listing)?;
         let target = target(&reset.to, now)?;
         let author = &self.operator.author;
         let mut jobs = Vec::new();
@@ -122,7 +122,7 @@ impl Desk {
         // The leases first: a shard that splits in between is then read from its parent.
         let contents = self.look().await?;
         let (listing, now) = self.listing(&stream).await?;
-        self.must_belong(&contents.leases, &listing)?;
+        self.must_belong(&stream, &contents.leases, &listing)?;
         let (initial, latest_from) = self.initial(now);
         let flaws = repair::flaws(&listing, &contents.leases, initial, latest_from);
         for unreadable in &contents.unreadable {
@@ -293,8 +293,9 @@ fn target(to: &Position, now: EpochMillis) -> Result<Target, Failure> {
 }
 
 fn say_holes(listing: &Shards, leases: &repair::Leases, made: &[repair::Flaw], when: &str) {
-    for (first, last) in repair::holes(listing, leases, made) {
-        println!("hash keys {first} to {last}: no lease covers them{when}");
+    for (stream, first, last) in repair::holes(listing, leases, made) {
+        let of = stream.map_or(String::new(), |stream| format!(" of {stream}"));
+        println!("hash keys {first} to {last}{of}: no lease covers them{when}");
     }
 }
 

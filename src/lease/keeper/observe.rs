@@ -43,10 +43,17 @@ impl Keeper {
                 return;
             }
             match row::read(item) {
-                Ok(Entry::Lease(row)) => {
-                    found.insert(row.shard.clone());
-                    self.glimpse(now, row);
-                }
+                Ok(Entry::Lease(row)) => match self.options.cover(&row.shard) {
+                    Ok(true) => {
+                        found.insert(row.shard.clone());
+                        self.glimpse(now, row);
+                    }
+                    Ok(false) => {}
+                    Err(foreign) => {
+                        self.refuse(foreign);
+                        return;
+                    }
+                },
                 Ok(Entry::Other) => {}
                 Err(unreadable) => self.note(Note::Unreadable(unreadable)),
             }

@@ -1,5 +1,6 @@
 //! The stream's shards compared with the leases.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Keeper, Listed, Listing, Note};
@@ -72,13 +73,21 @@ impl Keeper {
     /// The audit of each scan. A hole that stays is checked against the stream, which names what is
     /// missing; a table at its beginning has none but that.
     pub(super) fn look_for_holes(&mut self, now: Millis) {
-        let open = || self.seen.rows().filter(|row| !row.ended());
-        let unknown = open().any(|row| audit::range_of(row).is_none());
-        if self.listing.is_none() || self.seen.0.is_empty() || unknown {
+        if self.listing.is_none() || self.seen.0.is_empty() {
             return;
         }
-        let hole = audit::holes(open().filter_map(audit::range_of));
-        if let Some((first, last)) = self.audit.look(hole.first().copied()) {
+        // Each stream has a hash space of its own. Where a row does not say its part, nothing can
+        // be told.
+        let mut streams: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for row in self.seen.rows().filter(|row| !row.ended()) {
+            let ranges = streams.entry(row.shard.stream()).or_default();
+            ranges.push(audit::range_of(row));
+        }
+        let hole = streams.into_values().find_map(|ranges| {
+            let known: Option<Vec<_>> = ranges.into_iter().collect();
+            audit::holes(known?.into_iter()).first().copied()
+        });
+        if let Some((first, last)) = self.audit.look(hole) {
             self.note(Note::Hole { first, last });
             self.list_soon(now);
         }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::lease::row::Row;
-use crate::model::ShardId;
+use crate::model::{ShardId, StreamId};
 
 /// The lease that `text` means: its whole key, or the number in it (`7` for
-/// `shardId-000000000007`).
+/// `shardId-000000000007`); among several streams with a stream's name before it (`name:7`).
 ///
 /// # Errors
 /// No lease is called so.
@@ -15,16 +15,35 @@ pub fn find(rows: &BTreeMap<ShardId, Row>, text: &str) -> Result<ShardId, String
     if rows.contains_key(&whole) {
         return Ok(whole);
     }
-    if let Some(found) = text.parse().ok().map(numbered)
-        && rows.contains_key(&found)
-    {
-        return Ok(found);
+    let bare = text.parse().map_or_else(|_| text.to_owned(), numbered);
+    // `name:7` or `name:shardId-000000000007` where the fleet reads several streams.
+    let (stream, bare) = match text.rsplit_once(':') {
+        Some((stream, shard)) => {
+            let bare = shard.parse().map_or_else(|_| shard.to_owned(), numbered);
+            (Some(stream), bare)
+        }
+        None => (None, bare),
+    };
+    let meant = |shard: &&ShardId| {
+        let of = shard.stream();
+        let of = of.as_ref().map(StreamId::name);
+        shard.bare() == bare && (stream.is_none() || stream == of)
+    };
+    let found: Vec<_> = rows.keys().filter(meant).collect();
+    match found[..] {
+        [only] => return Ok(only.clone()),
+        [] => {}
+        [first, second, ..] => {
+            return Err(format!(
+                "`{text}` may be `{first}` or `{second}`: write the stream's name and a colon before it"
+            ));
+        }
     }
     Err(format!(
         "no lease is called `{text}`: `tidewire leases list` shows them, and `repair` makes one that is missing"
     ))
 }
 
-fn numbered(number: u64) -> ShardId {
-    ShardId::from(format!("shardId-{number:012}"))
+fn numbered(number: u64) -> String {
+    format!("shardId-{number:012}")
 }

@@ -12,7 +12,7 @@ use crate::lease::item::{Value, name};
 use crate::lease::lineage::{self, Shards};
 use crate::lease::options::Initial;
 use crate::lease::row::Row;
-use crate::model::{EpochMillis, Shard, ShardId};
+use crate::model::{EpochMillis, Shard, ShardId, StreamId};
 
 /// Leases by shard.
 pub type Leases = BTreeMap<ShardId, Row>;
@@ -74,10 +74,14 @@ pub fn flaws(
 ) -> Vec<Flaw> {
     let missing = lineage::missing(listing, leases, initial, latest_from);
     let mut flaws: Vec<_> = missing.into_iter().map(Flaw::Missing).collect();
+    // Rows of a stream that is not looked at are another fleet's, or of a stream taken off the list.
+    let streams: BTreeSet<_> = listing.keys().map(ShardId::stream).collect();
     for row in leases.values() {
         match listing.get(&row.shard) {
             Some(shard) => flaws.extend(compared(row, shard, listing)),
-            None if !row.ended() => flaws.push(Flaw::Orphan(row.clone())),
+            None if !row.ended() && streams.contains(&row.shard.stream()) => {
+                flaws.push(Flaw::Orphan(row.clone()));
+            }
             None => {}
         }
     }
@@ -178,9 +182,29 @@ fn named(ids: &BTreeSet<ShardId>) -> String {
 }
 
 /// The parts of the hash space 0 to 2^128 - 1 that no lease covers whose shard is still to be read
-/// or leads on to ones that are; `(first, last)` each. `beside` are leases about to be made.
+/// or leads on to ones that are; stream (among several), first and last each. `beside` are leases
+/// about to be made.
 #[must_use]
-pub fn holes(listing: &Shards, leases: &Leases, beside: &[Flaw]) -> Vec<(u128, u128)> {
+pub fn holes(
+    listing: &Shards,
+    leases: &Leases,
+    beside: &[Flaw],
+) -> Vec<(Option<StreamId>, u128, u128)> {
+    let streams: BTreeSet<_> = listing.keys().map(ShardId::stream).collect();
+    let mut holes = Vec::new();
+    for stream in streams {
+        let found = holes_of(&stream, listing, leases, beside).into_iter();
+        holes.extend(found.map(|(first, last)| (stream.clone(), first, last)));
+    }
+    holes
+}
+
+fn holes_of(
+    stream: &Option<StreamId>,
+    listing: &Shards,
+    leases: &Leases,
+    beside: &[Flaw],
+) -> Vec<(u128, u128)> {
     let of_row = |row: &Row| {
         let listed = listing.get(&row.shard);
         let listed = listed.map(|shard| (&shard.starting_hash_key, &shard.ending_hash_key));
@@ -188,10 +212,12 @@ pub fn holes(listing: &Shards, leases: &Leases, beside: &[Flaw]) -> Vec<(u128, u
         listed.or(own).and_then(|(first, last)| range(first, last))
     };
     let made = beside.iter().filter_map(|flaw| match flaw {
-        Flaw::Missing(new) => new.hash_range.as_ref(),
+        Flaw::Missing(new) if new.shard.stream() == *stream => new.hash_range.as_ref(),
         _ => None,
     });
-    let open = leases.values().filter(|row| !row.ended());
+    let open = leases
+        .values()
+        .filter(|row| !row.ended() && row.shard.stream() == *stream);
     let made = made.filter_map(|(first, last)| range(first, last));
     audit::holes(open.filter_map(of_row).chain(made))
 }

@@ -330,7 +330,7 @@ fn a_missing_lease_is_a_hole_that_repair_fills() {
     let half = u128::MAX / 2;
     assert_eq!(
         holes(&listing(), &leases(&items), &[]),
-        [(half + 1, u128::MAX)]
+        [(None, half + 1, u128::MAX)]
     );
     assert_eq!(holes(&listing(), &leases(&items), &flaws), []);
     let [Flaw::Missing(new), Flaw::Children { children, .. }] = &flaws[..] else {
@@ -346,7 +346,10 @@ fn a_missing_lease_is_a_hole_that_repair_fills() {
         change.apply(Some(&of(2, "3"))),
         Answer::Refused(_)
     ));
-    assert_eq!(holes(&listing(), &BTreeMap::new(), &[]), [(0, u128::MAX)]);
+    assert_eq!(
+        holes(&listing(), &BTreeMap::new(), &[]),
+        [(None, 0, u128::MAX)]
+    );
 }
 
 #[test]

@@ -119,3 +119,44 @@ fn a_leader_of_kcl_3_forbids_and_a_rolled_back_one_does_not() {
     assert!(why_not("Leader", &released).is_none());
     assert!(why_not("shardId-000000000000", &Item::new()).is_none());
 }
+
+#[test]
+fn a_row_of_one_of_several_streams_is_kcls_both_ways() {
+    let stream = crate::model::StreamId::new("123456789012", "readings", 1_700_000_000);
+    let new = crate::lease::NewLease {
+        shard: stream.shard("shardId-000000000003"),
+        parents: BTreeSet::from([stream.shard("shardId-000000000001")]),
+        hash_range: None,
+        checkpoint: Checkpoint::TrimHorizon,
+        start_ms: None,
+    };
+    let author = crate::lease::Author {
+        me: WorkerId::from("w"),
+        writer: "w-1".to_owned(),
+    };
+    let crate::lease::Answer::Applied(Some(item)) = author.create(&new).apply(None) else {
+        panic!("there was no row");
+    };
+    let key = "123456789012:readings:1700000000:shardId-000000000003";
+    for (name, value) in [
+        (name::KEY, key),
+        (name::STREAM, "123456789012:readings:1700000000"),
+        (name::SHARD, "shardId-000000000003"),
+    ] {
+        assert_eq!(item[name], Value::text(value));
+    }
+    let bare = BTreeSet::from(["shardId-000000000001".to_owned()]);
+    assert_eq!(item[name::PARENTS], Value::Ss(bare));
+    let Ok(Entry::Lease(read)) = read(&item) else {
+        panic!("it is a lease");
+    };
+    assert_eq!((&read.shard, &read.parents), (&new.shard, &new.parents));
+    let children = BTreeSet::from([stream.shard("shardId-000000000007")]);
+    let end = author.end(&read, &children, false);
+    let crate::lease::change::Then::Update(edits) = end.then else {
+        panic!("an update");
+    };
+    let bare = BTreeSet::from(["shardId-000000000007".to_owned()]);
+    let named = crate::lease::change::Edit::Set(name::CHILDREN, Value::Ss(bare));
+    assert!(edits.contains(&named), "{edits:?}");
+}

@@ -8,14 +8,23 @@ use super::problem::{Place, Problem, Problems};
 /// What a worker needs, beside what has defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerSettings {
-    /// The stream's name or ARN.
-    pub stream: String,
+    /// What it reads.
+    pub streams: Streams,
     /// The Timestream sink.
     pub timestream: TimestreamTarget,
     /// The live queues; none if that sink is off.
     pub queue_urls: Vec<Url>,
     /// The queue of dead letters.
     pub dead_letter_queue_url: Url,
+}
+
+/// The streams to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// One, by name or ARN.
+    One(String),
+    /// Several, by name, ARN or as KCL writes it; leases are keyed by stream and shard.
+    Several(Vec<String>),
 }
 
 /// The Timestream table to write to.
@@ -52,14 +61,14 @@ const ENDPOINT_VARIABLES: [&str; 2] = [
 ];
 
 impl Settings {
-    /// The stream alone, as `leases` needs it.
+    /// The streams alone, as `leases` needs them.
     ///
     /// # Errors
-    /// `source.stream` is not set.
-    pub fn stream(&self) -> Result<String, Problems> {
+    /// Neither `source.stream` nor `source.streams` is set.
+    pub fn streams(&self) -> Result<Streams, Problems> {
         let mut missing = Missing::new(self);
-        let stream = missing.want("source", "stream", &self.source.stream);
-        missing.finish(stream)
+        let streams = missing.streams();
+        missing.finish(streams)
     }
 
     /// What `worker` needs.
@@ -68,16 +77,16 @@ impl Settings {
     /// Everything that is missing: stream, dead-letter queue, Timestream table.
     pub fn worker(&self) -> Result<WorkerSettings, Problems> {
         let mut missing = Missing::new(self);
-        let stream = missing.want("source", "stream", &self.source.stream);
+        let streams = missing.streams();
         let dead_letters = missing.want("dead_letter", "queue_url", &self.dead_letter.queue_url);
         let database = missing.want("timestream", "database", &self.timestream.database);
         let table = missing.want("timestream", "table", &self.timestream.table);
         let target = database.zip(table);
-        let needed = stream.zip(dead_letters).zip(target);
+        let needed = streams.zip(dead_letters).zip(target);
         missing.finish(
             needed.map(
-                |((stream, dead_letter_queue_url), (database, table))| WorkerSettings {
-                    stream,
+                |((streams, dead_letter_queue_url), (database, table))| WorkerSettings {
+                    streams,
                     timestream: TimestreamTarget { database, table },
                     queue_urls: self.queue.urls.clone(),
                     dead_letter_queue_url,
@@ -138,6 +147,8 @@ impl Settings {
 /// Collects what is missing.
 struct Missing {
     place: Place,
+    one: Option<String>,
+    several: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -148,6 +159,8 @@ impl Missing {
                 Some(path) => Place::File(path.display().to_string()),
                 None => Place::Nowhere,
             },
+            one: settings.source.stream.clone(),
+            several: settings.source.streams.clone(),
             problems: Vec::new(),
         }
     }
@@ -173,6 +186,16 @@ impl Missing {
             ));
         }
         value.clone()
+    }
+
+    fn streams(&mut self) -> Option<Streams> {
+        match self.several.as_slice() {
+            [] => {
+                let one = self.one.clone();
+                self.want("source", "stream", &one).map(Streams::One)
+            }
+            several => Some(Streams::Several(several.to_vec())),
+        }
     }
 
     fn finish<T>(self, found: Option<T>) -> Result<T, Problems> {

@@ -33,6 +33,13 @@ fn source(settings: &Settings, reader: &mut Reader<'_>) {
         ),
         _ => {}
     }
+    if source.stream.is_some() && !source.streams.is_empty() {
+        reader.clash(
+            "source",
+            &["streams"],
+            "goes without `source.stream`: name one stream there, or several here",
+        );
+    }
 }
 
 fn decode(settings: &Settings, reader: &mut Reader<'_>) {

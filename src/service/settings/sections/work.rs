@@ -14,8 +14,12 @@ use crate::model::EpochMillis;
 section! {
     /// The Kinesis stream.
     Source "source" {
-        /// The stream's name or ARN. The worker needs it.
+        /// The stream's name or ARN. The worker needs it, or `streams`.
         stream: Option<String>;
+        /// Several streams read by one fleet, each by name, by ARN (in another account, too), or as
+        /// KCL writes it, `account:name:creationEpoch`, where Java workers chose that epoch. Leases
+        /// are then keyed as in KCL's multi-stream mode, and shards are named so everywhere.
+        streams: Vec<String>;
         /// Where a shard that has no checkpoint yet is begun.
         initial_position: InitialPosition = "TRIM_HORIZON";
         /// The instant for `initial_position = "AT_TIMESTAMP"`.
