@@ -39,6 +39,14 @@ deny:
 audit:
     cargo deny check advisories
 
+# The InfluxDB sink against Debian's InfluxDB and VictoriaMetrics, which apt-get brings
+check-influx:
+    checks/influx
+
+# Each sink gone for SECONDS of real time while readings arrive
+check-outage SECONDS="60":
+    checks/outage {{SECONDS}}
+
 # Write the pages that come from tables in the code
 bless:
     TIDEWIRE_BLESS=1 cargo test --test docs

@@ -14,6 +14,7 @@ pub mod dead_letters;
 pub mod discovery;
 pub mod error;
 pub mod explain;
+mod hash;
 pub mod kinesis;
 pub mod lease_table;
 pub mod provision;

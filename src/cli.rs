@@ -12,6 +12,7 @@ pub mod local;
 pub mod options;
 pub mod parts;
 pub mod process;
+pub mod store;
 pub mod worker;
 
 use std::path::{Path, PathBuf};

@@ -16,6 +16,7 @@ pub mod aws;
 pub mod cli;
 pub mod decode;
 pub mod door;
+pub mod influx;
 pub mod lease;
 pub mod model;
 pub mod pipeline;

@@ -17,7 +17,7 @@ pub mod time;
 
 pub use connection::{Connection, Posted, StoredTime, Wanted};
 pub use dead_letter::{DeadLetter, Stage};
-pub use fate::{Rejection, RejectionKind, RowKey, Sent};
+pub use fate::{Outgoing, Rejection, RejectionKind, RowKey, Sent};
 pub use fault::Fault;
 pub use id::{ConnectionId, DeviceId, LeaseCounter, PartitionKey, ShardId, StreamName, WorkerId};
 pub use position::{Checkpoint, Position, SequenceNumber};

@@ -37,6 +37,7 @@ pub use ownership::Shard;
 pub use state::Pipeline;
 pub use unit::{FlightId, ForStore, Prepared, PreparedRecord, Slot};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ use crate::model::{
 pub struct Options {
     /// The stream, for dead letters.
     pub stream: StreamName,
-    /// The time-series stores; every one gets every reading.
+    /// The time-series stores; every one gets the readings that are meant for it.
     pub stores: Vec<StoreOptions>,
     /// How many queues there are; every one gets every reading.
     pub queues: usize,
@@ -60,8 +61,16 @@ pub struct Options {
     pub queue_window: Duration,
     /// Requests to one queue under way at once, each of other shards.
     pub queue_requests_max: usize,
-    /// A message's size at most. SQS bills each 64 KB of a request, so larger saves nothing.
+    /// Which of them are FIFO queues.
+    pub fifo_queues: BTreeSet<usize>,
+    /// Whether messages say to which device they belong, for standard queues that deal fairly
+    /// with groups. FIFO queues are always told.
+    pub fair_queues: bool,
+    /// Readings share a message up to this size. SQS bills each 64 KB of a request, so larger
+    /// saves nothing.
     pub message_bytes_max: usize,
+    /// What a queue takes as a message: one reading may be so large, alone.
+    pub message_bytes_limit: usize,
     /// Bytes read and not yet done, all shards together (invariant B1).
     pub budget_bytes: u64,
     /// Reads under way at once; the budget is overshot by at most one answer for each.
@@ -73,8 +82,10 @@ pub struct Options {
 /// How readings travel to one time-series store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// What it is called in dead letters and metrics.
+    /// What it is called in dead letters.
     pub name: Stage,
+    /// What it is called in metrics and `/state`; no two stores the same.
+    pub label: String,
     /// Readings in a request (Timestream: 100).
     pub batch_max: usize,
     /// Bytes that the readings of a request take in memory, which is more than on the wire.
@@ -91,6 +102,7 @@ impl StoreOptions {
     pub fn new(name: Stage) -> Self {
         Self {
             name,
+            label: name.as_str().to_owned(),
             batch_max: 100,
             bytes_max: usize::MAX,
             window: Duration::from_millis(200),
@@ -110,7 +122,10 @@ impl Options {
             queue_format: message::Format::Packed,
             queue_window: Duration::from_millis(50),
             queue_requests_max: 8,
+            fifo_queues: BTreeSet::new(),
+            fair_queues: false,
             message_bytes_max: 62 * 1024,
+            message_bytes_limit: 1024 * 1024,
             budget_bytes: 32 * 1024 * 1024,
             reads_max: 8,
             records_max: 10_000,
@@ -136,6 +151,20 @@ impl Options {
             None => SinkKind::Store(sink.0),
             Some(queue) => SinkKind::Queue(queue),
         }
+    }
+
+    /// Whether a sink gets this reading: a queue every one, a store those meant for it.
+    pub(crate) fn is_meant(&self, sink: SinkId, prepared: &Prepared) -> bool {
+        match self.kind(sink) {
+            SinkKind::Store(store) => prepared.for_store(store).is_some(),
+            SinkKind::Queue(_) => true,
+        }
+    }
+
+    /// How many of these readings a sink gets.
+    pub(crate) fn meant(&self, sink: SinkId, readings: &[Arc<Prepared>]) -> usize {
+        let meant = readings.iter().filter(|one| self.is_meant(sink, one));
+        meant.count()
     }
 
     /// What a sink's dead letters give as their stage.

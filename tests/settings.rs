@@ -1,5 +1,8 @@
 //! Settings: what is read, what wins, and that everything wrong is said at once.
 
+#[path = "settings/sinks.rs"]
+mod sinks;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -125,7 +128,7 @@ fn a_full_file_is_read() {
 
     let worker = settings.worker().unwrap();
     assert_eq!(worker.streams, Streams::One("telemetry".to_owned()));
-    assert_eq!(worker.timestream.database, "iot");
+    assert_eq!(worker.timestream.unwrap().database, "iot");
     let broadcaster = settings.broadcaster(|_| None).unwrap();
     assert_eq!(broadcaster.queue_url, settings.queue.urls[0]);
     assert_eq!(settings.gateway().unwrap().connections_table, "connections");

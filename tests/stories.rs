@@ -21,12 +21,16 @@ mod feeding;
 mod flow;
 #[path = "stories/gone.rs"]
 mod gone;
+#[path = "support/influx.rs"]
+mod influx;
 #[path = "stories/leases.rs"]
 mod leases;
 #[path = "stories/resharding.rs"]
 mod resharding;
 #[path = "stories/sinks.rs"]
 mod sinks;
+#[path = "stories/stores.rs"]
+mod stores;
 #[path = "stories/streams.rs"]
 mod streams;
 #[path = "stories/viewers.rs"]

@@ -8,10 +8,11 @@ use aws_sdk_sqs::types::{
 };
 
 use super::error::{classify, failed, unbuildable};
+use super::hash::fnv1a_128;
 use super::setup::{RECEIVE_SLACK, timeouts};
 use crate::door::fault::{CallFailed, Fault};
 use crate::door::queue::{QueueReceiver, QueueSender, Received};
-use crate::model::Sent;
+use crate::model::{Outgoing, Sent};
 
 /// Messages a request, sending, receiving and deleting (AWS: SQS quotas).
 pub const BATCH_MAX: usize = 10;
@@ -95,6 +96,37 @@ impl Queue {
     }
 }
 
+/// Whether a queue's URL or name is that of a FIFO queue.
+#[must_use]
+pub fn is_fifo(url: &str) -> bool {
+    url.ends_with(".fifo")
+}
+
+/// Characters of a message's group (AWS, `SendMessage`: 128 letters, digits and punctuation).
+const GROUP_MAX: usize = 128;
+
+/// A device as a group's id: what AWS does not take is escaped, and what is too long is cut and
+/// ends with a hash of the whole, so that two devices stay two groups.
+fn group_id(device: &str) -> String {
+    let is_taken = |c: char| c.is_ascii_graphic() && c != '%' && c != '~';
+    if device.len() <= GROUP_MAX && !device.is_empty() && device.chars().all(is_taken) {
+        return device.to_owned();
+    }
+    let mut id = String::with_capacity(GROUP_MAX);
+    for byte in device.bytes() {
+        match char::from(byte) {
+            c if is_taken(c) => id.push(c),
+            _ => id.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    if id.len() > GROUP_MAX || id.is_empty() {
+        let hash = format!("~{:032x}", fnv1a_128(device.as_bytes()));
+        id.truncate(GROUP_MAX - hash.len());
+        id.push_str(&hash);
+    }
+    id
+}
+
 /// A queue's URL by its name.
 ///
 /// # Errors
@@ -116,14 +148,23 @@ pub async fn url_of(client: &Client, name: &str) -> Result<String, CallFailed> {
 
 impl QueueSender for Queue {
     async fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, CallFailed> {
+        let messages: Vec<Outgoing> = bodies.iter().cloned().map(Outgoing::from).collect();
+        self.send_grouped(&messages).await
+    }
+
+    async fn send_grouped(&self, messages: &[Outgoing]) -> Result<Vec<Sent>, CallFailed> {
         const OPERATION: &str = "SendMessageBatch";
-        let entries = bodies
+        let fifo = is_fifo(&self.url);
+        let entries = messages
             .iter()
             .enumerate()
-            .map(|(index, body)| {
+            .map(|(index, message)| {
+                let once = message.once.as_deref().filter(|_| fifo);
                 SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
-                    .message_body(body)
+                    .message_body(&message.body)
+                    .set_message_group_id(message.group.as_deref().map(group_id))
+                    .set_message_deduplication_id(once.map(ToOwned::to_owned))
                     .build()
                     .map_err(|error| unbuildable(OPERATION, &error))
             })
@@ -138,7 +179,7 @@ impl QueueSender for Queue {
             .map_err(|error| failed(OPERATION, &error))?;
         // An entry that the answer does not name may or may not be there: at least once.
         let mut outcomes =
-            vec![Sent::Again("the answer does not name it".to_owned()); bodies.len()];
+            vec![Sent::Again("the answer does not name it".to_owned()); messages.len()];
         for done in answer.successful {
             put(&mut outcomes, &done.id, Sent::Accepted);
         }
@@ -242,6 +283,17 @@ impl QueueReceiver for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_a_group_whatever_its_characters_and_length() {
+        assert_eq!(group_id("pump-1"), "pump-1");
+        assert_eq!(group_id("pump 1/ä"), "pump%201/%C3%A4");
+        assert_ne!(group_id("a%20b"), group_id("a b"));
+        let long = |end: &str| group_id(&format!("{}{end}", "x".repeat(300)));
+        assert_eq!(long("1").len(), GROUP_MAX);
+        assert_ne!(long("1"), long("2"));
+        assert_eq!(group_id("").len(), 33);
+    }
 
     #[test]
     fn only_what_the_message_is_to_blame_for_is_refused() {

@@ -1,6 +1,6 @@
 //! Timestream for LiveAnalytics behind the door [`TimeSeries`]: one MULTI record a reading.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_timestreamwrite::Client;
 use aws_sdk_timestreamwrite::operation::write_records::WriteRecordsError;
@@ -17,8 +17,10 @@ mod measure_name;
 mod names;
 mod rejection;
 mod request;
+mod route;
 
 pub use self::measure_name::MeasureName;
+pub use self::route::{Route, RouteBy, Routes};
 
 /// Records a request (AWS: Timestream quotas). A full request is also the cheapest: bytes are
 /// rounded up to 1 KiB for each request, not for each record.
@@ -37,6 +39,11 @@ pub struct Table {
     pub table: String,
     /// What `measure_name` is.
     pub measure_name: MeasureName,
+    /// Which readings belong here, where there are several tables.
+    pub routes: Arc<Routes>,
+    /// Whether a record's version is its arrival on the stream, so that of two values for one row
+    /// the later one stays; else the first stays and the other is refused.
+    pub version_from_arrival: bool,
 }
 
 /// One Timestream table.
@@ -93,6 +100,11 @@ impl TimeSeries for Timestream {
         BATCH_MAX
     }
 
+    fn takes(&self, reading: &Reading) -> bool {
+        let routes = &self.table.routes;
+        routes.routes.is_empty() || routes.table_of(reading) == self.table.table
+    }
+
     fn key(&self, reading: &Reading) -> RowKey {
         let mut key = Vec::with_capacity(128);
         let mut put = |text: &str| {
@@ -114,12 +126,11 @@ impl TimeSeries for Timestream {
     }
 
     async fn write(&self, batch: &[Reading]) -> Result<Vec<Rejection>, CallFailed> {
-        let request =
-            request::build(batch, &self.table.measure_name).map_err(|message| CallFailed {
-                operation: OPERATION,
-                fault: Fault::Rejected,
-                message,
-            })?;
+        let request = request::build(batch, &self.table).map_err(|message| CallFailed {
+            operation: OPERATION,
+            fault: Fault::Rejected,
+            message,
+        })?;
         self.note_names(batch, &request.measure_names);
         let answer = self
             .client

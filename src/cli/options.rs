@@ -1,17 +1,19 @@
 //! From settings, which operators tune, to the options of each part.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::decoding;
 use crate::aws;
+use crate::influx;
 use crate::lease;
 use crate::model::Stage;
 use crate::pipeline;
 use crate::push;
 use crate::service::broadcaster;
 use crate::service::settings::{
-    Fleet, FrameFormat, InitialPosition, MeasureName, Owed, QueueFormat, Settings, Streams,
-    WorkerSettings,
+    Fleet, FrameFormat, InfluxApi, InfluxTarget, InitialPosition, MeasureName, Measurement, Owed,
+    QueueFormat, RecordVersion, Settings, Streams, TableRoute, TimestreamTarget, WorkerSettings,
 };
 use crate::service::shutdown::Shares;
 use crate::service::worker;
@@ -66,15 +68,19 @@ pub fn worker(settings: &Settings, needs: &WorkerSettings) -> worker::Options {
     };
     let stream = aws::kinesis::StreamRef::from(stream);
     let pipeline = pipeline::Options {
-        stores: vec![pipeline::StoreOptions {
-            window: millis(settings.timestream.window_ms),
-            requests_max: count(settings.timestream.requests_in_flight_max),
-            ..pipeline::StoreOptions::new(Stage::Timestream)
-        }],
+        stores: stores(settings, needs),
         queue_format: match settings.queue.format {
             QueueFormat::Packed => pipeline::message::Format::Packed,
             QueueFormat::Single => pipeline::message::Format::Single,
         },
+        fifo_queues: needs
+            .queue_urls
+            .iter()
+            .enumerate()
+            .filter(|(_, url)| aws::sqs::is_fifo(url.as_str()))
+            .map(|(index, _)| index)
+            .collect(),
+        fair_queues: settings.queue.fair,
         queue_window: millis(settings.queue.window_ms),
         budget_bytes: settings.pipeline.budget_bytes.0,
         reads_max: count(settings.pipeline.reads_max),
@@ -93,17 +99,104 @@ pub fn worker(settings: &Settings, needs: &WorkerSettings) -> worker::Options {
     }
 }
 
-/// The Timestream table.
+/// Bytes of a request to InfluxDB as they stand in memory: some 3 MB of lines, well under the
+/// 10 MB that its servers take.
+const INFLUX_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// In the order of [`super::parts`].
+fn stores(settings: &Settings, needs: &WorkerSettings) -> Vec<pipeline::StoreOptions> {
+    let mut stores = Vec::new();
+    let routes = needs
+        .timestream
+        .as_ref()
+        .map(|target| routes(settings, target));
+    for (index, table) in routes.iter().flat_map(|routes| routes.tables()).enumerate() {
+        let mut store = pipeline::StoreOptions {
+            window: millis(settings.timestream.window_ms),
+            requests_max: count(settings.timestream.requests_in_flight_max),
+            ..pipeline::StoreOptions::new(Stage::Timestream)
+        };
+        if index > 0 {
+            store.label = format!("{}:{table}", store.label);
+        }
+        stores.push(store);
+    }
+    let influx = needs.influx.as_ref().map(|_| pipeline::StoreOptions {
+        batch_max: count(settings.influx.batch_lines),
+        bytes_max: INFLUX_BYTES_MAX,
+        window: millis(settings.influx.window_ms),
+        requests_max: count(settings.influx.requests_in_flight_max),
+        ..pipeline::StoreOptions::new(Stage::Influx)
+    });
+    stores.extend(influx);
+    stores
+}
+
+/// The InfluxDB sink.
 #[must_use]
-pub fn timestream_table(settings: &Settings, needs: &WorkerSettings) -> aws::timestream::Table {
-    aws::timestream::Table {
-        database: needs.timestream.database.clone(),
-        table: needs.timestream.table.clone(),
-        measure_name: match &settings.timestream.measure_name {
-            MeasureName::Auto => aws::timestream::MeasureName::Auto,
-            MeasureName::Constant(name) => aws::timestream::MeasureName::Constant(name.clone()),
-            MeasureName::Field(name) => aws::timestream::MeasureName::Field(name.clone()),
+pub fn influx_target(
+    settings: &Settings,
+    target: &InfluxTarget,
+    ca_pem: Option<Vec<u8>>,
+) -> influx::Target {
+    let influx = &settings.influx;
+    influx::Target {
+        url: target.url.as_str().to_owned(),
+        api: match influx.api {
+            InfluxApi::V1 => influx::Api::V1,
+            InfluxApi::V2 => influx::Api::V2,
+            InfluxApi::V3 => influx::Api::V3,
         },
+        org: influx.org.clone(),
+        database: target.database.clone(),
+        token: influx.token.clone(),
+        ca_pem,
+        gzip: influx.gzip,
+        batch_max: count(influx.batch_lines),
+        measurement: match &influx.measurement {
+            Measurement::Constant(name) => influx::Measurement::Constant(name.clone()),
+            Measurement::Field(name) => influx::Measurement::Field(name.clone()),
+        },
+    }
+}
+
+/// The Timestream tables, the one of all readings that fit no route first.
+#[must_use]
+pub fn timestream_tables(
+    settings: &Settings,
+    target: &TimestreamTarget,
+) -> Vec<aws::timestream::Table> {
+    let routes = Arc::new(routes(settings, target));
+    let tables = routes
+        .tables()
+        .into_iter()
+        .map(|table| aws::timestream::Table {
+            database: target.database.clone(),
+            table: table.to_owned(),
+            measure_name: match &settings.timestream.measure_name {
+                MeasureName::Auto => aws::timestream::MeasureName::Auto,
+                MeasureName::Constant(name) => aws::timestream::MeasureName::Constant(name.clone()),
+                MeasureName::Field(name) => aws::timestream::MeasureName::Field(name.clone()),
+            },
+            routes: Arc::clone(&routes),
+            version_from_arrival: settings.timestream.version == RecordVersion::Arrival,
+        });
+    tables.collect()
+}
+
+fn routes(settings: &Settings, target: &TimestreamTarget) -> aws::timestream::Routes {
+    let routes = settings.timestream.routes.iter();
+    let route = |route: &TableRoute| aws::timestream::Route {
+        by: match &route.field {
+            None => aws::timestream::RouteBy::Device,
+            Some(name) => aws::timestream::RouteBy::Field(name.clone()),
+        },
+        pattern: route.pattern.clone(),
+        table: route.table.clone(),
+    };
+    aws::timestream::Routes {
+        routes: routes.map(route).collect(),
+        otherwise: target.table.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::options;
+use super::store::Store;
 use crate::aws::connections::{self, Names};
 use crate::aws::dead_letters::SqsDeadLetters;
 use crate::aws::discovery::Discovery;
@@ -13,9 +14,12 @@ use crate::aws::sqs::Queue;
 use crate::aws::timestream::Timestream;
 use crate::aws::{Clients, Endpoints, Service, Setup, StaticCredentials, Target, explain};
 use crate::door::lease_table::{self, LeaseTable as _};
-use crate::model::StreamId;
+use crate::influx::Influx;
+use crate::model::{Fault, StreamId};
 use crate::service::gateway::{self, Gateway};
-use crate::service::settings::{self, Settings, Url, WorkerSettings};
+use crate::service::settings::{
+    self, InfluxTarget, Settings, TimestreamTarget, Url, WorkerSettings,
+};
 
 impl From<settings::Problems> for Failure {
     fn from(problems: settings::Problems) -> Self {
@@ -68,8 +72,8 @@ pub struct WorkerParts {
     pub streams: Streams,
     /// The lease table.
     pub table: DynamoLeases,
-    /// The Timestream sink.
-    pub timestream: Timestream,
+    /// The time-series stores, in the order of the pipeline's options.
+    pub stores: Vec<Store>,
     /// The live queues.
     pub queues: Vec<Queue>,
     /// The dead letters.
@@ -96,7 +100,11 @@ pub async fn worker(
     let mut queues = Vec::new();
     for url in &needs.queue_urls {
         let url = require::queue(&sqs, url.as_str(), QueueKind::Live, endpoints).await?;
-        queues.push(Queue::at(sqs.clone(), url));
+        let queue = until_answered(|| Queue::open(sqs.clone(), &url));
+        let queue = queue
+            .await
+            .map_err(|failed| Failure::new(failed.to_string()))?;
+        queues.push(queue);
     }
     let letters = needs.dead_letter_queue_url.as_str();
     require::queue(&sqs, letters, QueueKind::DeadLetters, endpoints).await?;
@@ -104,27 +112,21 @@ pub async fn worker(
     let letters = letters
         .await
         .map_err(|failed| Failure::new(failed.to_string()))?;
-    let (client, discovery) = clients
-        .timestream()
-        .await
-        .map_err(|failed| Failure::new(failed.to_string()))?;
-    let target = &needs.timestream;
-    if settings.timestream.create {
-        let (database, table) = (&target.database, &target.table);
-        let made = until_answered(|| provision::create_timestream(&client, database, table));
-        made.await
-            .map_err(|failed| Failure::new(failed.to_string()))?;
+    let mut stores = Vec::new();
+    let mut discovery = None;
+    if let Some(target) = &needs.timestream {
+        let tables;
+        (tables, discovery) = timestream(settings, target, clients).await?;
+        stores.extend(tables.into_iter().map(Store::Timestream));
     }
-    require::timestream(&client, &target.database, &target.table, endpoints).await?;
+    if let Some(target) = &needs.influx {
+        stores.push(Store::Influx(influx(settings, target).await?));
+    }
     let message_bytes_max = letters.message_bytes_max();
     Ok(WorkerParts {
         streams,
         table,
-        timestream: Timestream::new(
-            client,
-            discovery.clone(),
-            options::timestream_table(settings, needs),
-        ),
+        stores,
         queues,
         dead_letters: SqsDeadLetters::new(letters, message_bytes_max),
         discovery,
@@ -187,6 +189,51 @@ pub async fn lease_table(
         .await
         .map_err(|error| no_lease_table(&error, name, clients.endpoints()))?;
     Ok(table)
+}
+
+async fn timestream(
+    settings: &Settings,
+    target: &TimestreamTarget,
+    clients: &Clients,
+) -> Result<(Vec<Timestream>, Option<Discovery>), Failure> {
+    let (client, discovery) = clients
+        .timestream()
+        .await
+        .map_err(|failed| Failure::new(failed.to_string()))?;
+    let database = &target.database;
+    let mut stores = Vec::new();
+    for table in options::timestream_tables(settings, target) {
+        let name = &table.table;
+        if settings.timestream.create {
+            let made = until_answered(|| provision::create_timestream(&client, database, name));
+            made.await
+                .map_err(|failed| Failure::new(failed.to_string()))?;
+        }
+        require::timestream(&client, database, name, clients.endpoints()).await?;
+        stores.push(Timestream::new(client.clone(), discovery.clone(), table));
+    }
+    Ok((stores, discovery))
+}
+
+/// A server that is merely away does not keep the worker from starting: nothing is lost by that.
+async fn influx(settings: &Settings, target: &InfluxTarget) -> Result<Influx, Failure> {
+    let path = settings.influx.ca_file.as_ref();
+    let ca_pem = path.map(std::fs::read).transpose().map_err(|error| {
+        let path = path.map_or("", String::as_str);
+        Failure::settings(format!(
+            "`influx.ca_file`: {path} cannot be read ({error}): give the path of a readable PEM file"
+        ))
+    })?;
+    let influx = Influx::new(options::influx_target(settings, target, ca_pem))
+        .map_err(|unusable| Failure::settings(unusable.to_string()))?;
+    match influx.probe().await {
+        Ok(()) => {}
+        Err(failed) if failed.fault == Fault::Fatal => {
+            return Err(Failure::new(format!("influx: {failed}")));
+        }
+        Err(failed) => tracing::warn!(error = %failed, "influx does not answer; it is tried again"),
+    }
+    Ok(influx)
 }
 
 /// Why the lease table cannot be used, and what to do.

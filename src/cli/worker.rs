@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::failure::{EXIT_FOREIGN_FLEET, Failure};
 use super::{options, parts};
 use crate::aws::Clients;
+use crate::aws::sqs::Queue;
 use crate::lease;
 use crate::model::WorkerId;
 use crate::service::http::beat::Beats;
-use crate::service::settings::Settings;
+use crate::service::settings::{Settings, WorkerSettings};
 use crate::service::tasks::Tasks;
 use crate::service::{entropy, leases, worker};
 
@@ -95,6 +96,7 @@ pub async fn start(
 > {
     let needs = settings.worker()?;
     let found = parts::worker(settings, &needs, clients).await?;
+    let worker_options = reading_options(settings, &needs, &found.queues);
     let id = new_id(settings);
     let (leases_to, leases) = watch::channel(leases::Status::default());
     let (readings_to, readings) = watch::channel(worker::Status::default());
@@ -106,7 +108,7 @@ pub async fn start(
         found,
         id: id.clone(),
         lease_options,
-        worker_options: options::worker(settings, &needs),
+        worker_options,
         create_table: settings.lease.create,
         beats,
         leases_to,
@@ -166,7 +168,7 @@ impl Plan {
         let reading = worker::run(
             worker::Parts {
                 stream,
-                stores: vec![Arc::new(found.timestream)],
+                stores: found.stores.into_iter().map(Arc::new).collect(),
                 queues: found.queues.into_iter().map(Arc::new).collect(),
                 dead_letters: Arc::new(found.dead_letters),
                 tasks: tasks.clone(),
@@ -187,6 +189,20 @@ impl Plan {
             ended = both => ended.map_err(failure),
         }
     }
+}
+
+/// The reading side's, with what the queues turned out to take: one that was made before August
+/// 2025 may still have 256 KiB as its limit.
+fn reading_options(
+    settings: &Settings,
+    needs: &WorkerSettings,
+    queues: &[Queue],
+) -> worker::Options {
+    let mut options = options::worker(settings, needs);
+    let limit = &mut options.pipeline.message_bytes_limit;
+    let least = queues.iter().map(Queue::message_bytes_max).min();
+    *limit = least.unwrap_or(*limit);
+    options
 }
 
 fn failure(error: leases::Error) -> Failure {

@@ -4,13 +4,22 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::fault::CallFailed;
-use crate::model::Sent;
+use crate::model::{Outgoing, Sent};
 
 /// The sending side of one queue.
 pub trait QueueSender: Send + Sync + 'static {
     /// Sends 1 to 10 message bodies of together at most 1 MiB; outcomes stand in their order.
     fn send(&self, bodies: &[String])
     -> impl Future<Output = Result<Vec<Sent>, CallFailed>> + Send;
+
+    /// As [`QueueSender::send`], and says whose each message is, to a queue that can be told.
+    fn send_grouped(
+        &self,
+        messages: &[Outgoing],
+    ) -> impl Future<Output = Result<Vec<Sent>, CallFailed>> + Send {
+        let bodies: Vec<String> = messages.iter().map(|one| one.body.clone()).collect();
+        async move { self.send(&bodies).await }
+    }
 }
 
 /// A message as received.

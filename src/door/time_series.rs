@@ -1,6 +1,7 @@
 //! The time-series store: batches of readings in, an outcome for each out.
 
 use std::future::Future;
+use std::time::Duration;
 
 use super::fault::CallFailed;
 use crate::model::{Reading, Rejection, RowKey};
@@ -11,6 +12,9 @@ pub trait TimeSeries: Send + Sync + 'static {
     /// At most this many readings a request.
     fn batch_max(&self) -> usize;
 
+    /// Whether it is meant to get this reading at all.
+    fn takes(&self, reading: &Reading) -> bool;
+
     /// The row a reading lands on.
     fn key(&self, reading: &Reading) -> RowKey;
 
@@ -20,6 +24,11 @@ pub trait TimeSeries: Send + Sync + 'static {
     /// # Errors
     /// The rule that the reading breaks.
     fn check(&self, reading: &Reading) -> Result<(), String>;
+
+    /// How long the store has asked not to be called; zero where it has not.
+    fn asked_pause(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Writes readings, all keys distinct. The readings not named in the answer are stored.
     fn write(

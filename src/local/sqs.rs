@@ -26,6 +26,7 @@ use queue::{Message, Queue, Receipt};
 use refusal::Refusal;
 
 mod batch;
+mod fifo;
 mod messages;
 mod peek;
 mod queue;

@@ -49,6 +49,27 @@ impl RejectionKind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey(pub Vec<u8>);
 
+/// A message to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its body.
+    pub body: String,
+    /// Whose order or whose share it concerns: the device. A FIFO queue demands one; a standard
+    /// queue deals fairly with several.
+    pub group: Option<String>,
+    /// By what a FIFO queue knows a message that it has already: its reading's position.
+    pub once: Option<String>,
+}
+
+impl From<String> for Outgoing {
+    fn from(body: String) -> Self {
+        Self {
+            body,
+            ..Self::default()
+        }
+    }
+}
+
 /// What became of one entry of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {

@@ -47,7 +47,10 @@ impl Pipeline {
             return;
         };
         let units = match &record.readings {
-            Ok(readings) => readings.len() * sinks.clone().count(),
+            Ok(readings) => {
+                let counts = sinks.clone().map(|sink| self.options.meant(sink, readings));
+                counts.sum()
+            }
             Err(_) => 1,
         };
         let payload = record.record.data.len();
@@ -89,10 +92,11 @@ impl Pipeline {
         let count = readings.len() as u64;
         shard.readings_read += count;
         for sink in sinks.clone() {
+            let meant = self.options.meant(sink, &readings) as u64;
             let book = &mut self.books.sinks[sink.0];
-            book.read += count;
-            book.in_flight += count;
-            shard.open[sink.0] += count;
+            book.read += meant;
+            book.in_flight += meant;
+            shard.open[sink.0] += meant;
         }
         for prepared in readings {
             let unit = Unit {
@@ -100,6 +104,9 @@ impl Pipeline {
                 ..unit
             };
             for sink in sinks.clone() {
+                if !self.options.is_meant(sink, &prepared) {
+                    continue;
+                }
                 match self.known_fate(now, sink, &prepared) {
                     Some(fate) => self.settle(now, sink, unit, fate),
                     None => self.lanes[sink.0].push(unit, prepared.clone(), now),
@@ -111,7 +118,7 @@ impl Pipeline {
     /// What is certain before a sink is asked.
     fn known_fate(&self, now: Millis, sink: SinkId, prepared: &Prepared) -> Option<Fate> {
         if let SinkKind::Store(store) = self.options.kind(sink) {
-            let refused = prepared.stores.get(store)?.refused.as_ref();
+            let refused = prepared.for_store(store)?.refused.as_ref();
             return refused.map(|reason| Fate::Refused {
                 kind: RejectionKind::Other,
                 reason: reason.clone(),
@@ -121,7 +128,7 @@ impl Pipeline {
             return Some(Fate::Expired);
         }
         let bytes = prepared.live.len() + PACKED_ENVELOPE;
-        let bytes_max = self.options.message_bytes_max;
+        let bytes_max = self.options.message_bytes_limit;
         (bytes > bytes_max).then(|| Fate::Refused {
             kind: RejectionKind::OverLimit,
             reason: format!(

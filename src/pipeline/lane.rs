@@ -191,7 +191,7 @@ impl Lane {
 
     /// Readings equal to one that is under way join it instead of being sent again.
     fn ride_along(&mut self) {
-        if self.rows.is_empty() {
+        if !self.rows.are_shared() {
             return;
         }
         for (slot, waiting) in &mut self.waiting {
@@ -220,7 +220,7 @@ impl Lane {
         };
         while let Some(front) = waiting.items.front() {
             match self.rows.holder(&front.prepared) {
-                Some(id) if id == request.id => {
+                Some(id) if id == request.id && self.rows.are_shared() => {
                     let load = request.load(&self.rows, &front.prepared);
                     match load.filter(|load| load.prepared.says_the_same(&front.prepared)) {
                         Some(load) => load.followers.push(front.unit),

@@ -6,8 +6,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::unit::Prepared;
-use crate::model::Reading;
 use crate::model::message::flat_names;
+use crate::model::{Outgoing, Reading};
 
 /// What a queue's messages look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,28 @@ impl Format {
         };
         let json = json.expect("a reading has only text keys");
         escape_for_sqs(json).into_boxed_str()
+    }
+
+    /// The messages that carry these readings; `grouped`: each says whose it is, which is for
+    /// messages of one reading only.
+    #[must_use]
+    pub fn messages(self, batch: &[Arc<Prepared>], grouped: bool) -> Vec<Outgoing> {
+        let mut messages: Vec<Outgoing> =
+            self.bodies(batch).into_iter().map(Outgoing::from).collect();
+        if self == Self::Single && grouped {
+            for (message, one) in messages.iter_mut().zip(batch) {
+                let Reading {
+                    device,
+                    shard,
+                    position,
+                    ..
+                } = &one.reading;
+                let (seq, sub, index) = (&position.seq, position.sub, position.index);
+                message.group = Some(device.as_str().to_owned());
+                message.once = Some(format!("{shard}:{seq}:{sub}:{index}"));
+            }
+        }
+        messages
     }
 
     /// The bodies that carry these readings.

@@ -59,20 +59,24 @@ impl Pipeline {
                 keyed: Keyed::Rows(index),
             })
         });
+        let request_bytes_max = options.message_bytes_limit.min(QUEUE_REQUEST_BYTES_MAX);
         let (items_max, bytes_max) = match options.queue_format {
             Format::Packed => (
                 usize::MAX,
                 options.message_bytes_max.saturating_sub(PACKED_ENVELOPE),
             ),
-            Format::Single => (QUEUE_ENTRIES_MAX, QUEUE_REQUEST_BYTES_MAX),
+            Format::Single => (QUEUE_ENTRIES_MAX, request_bytes_max),
         };
-        let queues = (0..options.queues).map(|_| {
+        let queues = (0..options.queues).map(|queue| {
             Lane::new(Limits {
                 items_max,
                 bytes_max,
                 window: options.queue_window,
                 requests_max: options.queue_requests_max,
-                keyed: Keyed::Nothing,
+                keyed: match options.fifo_queues.contains(&queue) {
+                    true => Keyed::Devices,
+                    false => Keyed::Nothing,
+                },
             })
         });
         let lanes: Vec<Lane> = stores.chain(queues).collect();

@@ -20,8 +20,8 @@ pub struct FlightId(pub(super) u64);
 pub struct Prepared {
     /// The reading.
     pub reading: Reading,
-    /// What each store makes of it, in the stores' order.
-    pub stores: Box<[ForStore]>,
+    /// What each store makes of it, in the stores' order; none where it is not meant for it.
+    pub stores: Box<[Option<ForStore>]>,
     /// Its form in a queue's message; empty where there are no queues.
     pub live: Box<str>,
     /// When it is too old for the queues, by `queue.max_age_s`.
@@ -38,6 +38,12 @@ pub struct ForStore {
 }
 
 impl Prepared {
+    /// What a store makes of it.
+    #[must_use]
+    pub fn for_store(&self, store: usize) -> Option<&ForStore> {
+        self.stores.get(store)?.as_ref()
+    }
+
     /// Whether both would write the same values to their row.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         self.reading.measures == other.reading.measures
@@ -61,6 +67,7 @@ impl Prepared {
         let stores: usize = self
             .stores
             .iter()
+            .flatten()
             // The device and the dimensions stand in the row's key, and once more by themselves.
             .map(|store| {
                 STORE + 2 * store.row.0.len() + store.refused.as_ref().map_or(0, String::len)

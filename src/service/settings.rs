@@ -23,15 +23,17 @@ pub use decoding::{
 };
 pub use key::{Key, Section};
 pub use kinds::{
-    ByteSize, Fleet, FrameFormat, InitialPosition, Listen, LogFormat, LogLevel, MeasureName, Owed,
-    QueueFormat, ReadMode, Url,
+    ByteSize, Fleet, FrameFormat, InfluxApi, InitialPosition, Listen, LogFormat, LogLevel,
+    MeasureName, Measurement, Owed, QueueFormat, ReadMode, RecordVersion, TableRoute, Url,
 };
 pub use problem::{Place, Problem, Problems};
-pub use role::{BroadcasterSettings, GatewaySettings, Streams, TimestreamTarget, WorkerSettings};
+pub use role::{
+    BroadcasterSettings, GatewaySettings, InfluxTarget, Streams, TimestreamTarget, WorkerSettings,
+};
 pub use secret::Secret;
 pub use sections::{
-    Aws, Broadcaster, Connections, DeadLetter, Decode, Gateway, Http, Lease, Log, Pipeline, Queue,
-    Shutdown, Source, Timestream,
+    Aws, Broadcaster, Connections, DeadLetter, Decode, Gateway, Http, Influx, Lease, Log, Pipeline,
+    Queue, Shutdown, Source, Timestream,
 };
 pub use value::instant;
 
@@ -51,6 +53,8 @@ pub struct Settings {
     pub decode: Decode,
     /// `[timestream]`
     pub timestream: Timestream,
+    /// `[influx]`
+    pub influx: Influx,
     /// `[queue]`
     pub queue: Queue,
     /// `[dead_letter]`
@@ -79,6 +83,7 @@ pub const SECTIONS: &[&Section] = &[
     &Lease::SECTION,
     &Decode::SECTION,
     &Timestream::SECTION,
+    &Influx::SECTION,
     &Queue::SECTION,
     &DeadLetter::SECTION,
     &Pipeline::SECTION,
@@ -130,6 +135,7 @@ impl Settings {
             lease: Lease::read(&mut reader),
             decode: Decode::read(&mut reader),
             timestream: Timestream::read(&mut reader),
+            influx: Influx::read(&mut reader),
             queue: Queue::read(&mut reader),
             dead_letter: DeadLetter::read(&mut reader),
             pipeline: Pipeline::read(&mut reader),

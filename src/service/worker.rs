@@ -279,9 +279,13 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                 } => {
                     let part = flights::queue_part(queue);
                     let crew = self.crew(part, flight);
+                    let stop = crew.stop.clone();
+                    let pipeline = &self.options.pipeline;
+                    let format = pipeline.queue_format;
+                    let grouped = pipeline.fair_queues || pipeline.fifo_queues.contains(&queue);
                     let queue = Arc::clone(&self.parts.queues[queue]);
-                    let format = self.options.pipeline.queue_format;
-                    self.start(crew.stop.clone(), flights::send(crew, queue, format, batch));
+                    let work = flights::send(crew, queue, format, grouped, batch);
+                    self.start(stop, work);
                 }
                 Effect::File { flight, letters } => {
                     let part = flights::letters_part();

@@ -1,5 +1,7 @@
 //! Answers that no embedded server gives.
 
+use std::sync::Arc;
+
 use tidewire::aws::kinesis::{Kinesis, StreamRef};
 use tidewire::aws::sqs::Queue;
 use tidewire::aws::timestream::{MeasureName, Table, Timestream};
@@ -175,6 +177,8 @@ async fn timestream(canned: &Canned) -> (super::support::Running, Timestream) {
         database: "iot".to_owned(),
         table: "readings".to_owned(),
         measure_name: MeasureName::Auto,
+        routes: Arc::default(),
+        version_from_arrival: false,
     };
     (server, Timestream::new(client, discovery, table))
 }

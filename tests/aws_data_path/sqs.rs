@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use tidewire::aws::Endpoints;
 use tidewire::aws::dead_letters::SqsDeadLetters;
 use tidewire::aws::provision::{QueueKind, create_queue};
@@ -10,7 +11,7 @@ use tidewire::door::dead_letters::DeadLetters as _;
 use tidewire::door::fault::Fault;
 use tidewire::door::queue::{QueueReceiver as _, QueueSender as _};
 use tidewire::local::sqs::Sqs;
-use tidewire::model::{DeadLetter, EpochMillis, Sent, Stage};
+use tidewire::model::{DeadLetter, EpochMillis, Outgoing, Sent, Stage};
 
 use super::support::{Running, clients, start};
 
@@ -52,6 +53,49 @@ async fn messages_are_sent_received_and_deleted() {
     }
     got.sort();
     assert_eq!(got, bodies);
+}
+
+#[tokio::test]
+async fn a_fifo_queue_takes_each_message_once_and_a_standard_one_only_its_group() {
+    let (_running, client) = stand().await;
+    let made = client
+        .create_queue()
+        .queue_name("live.fifo")
+        .attributes(QueueAttributeName::FifoQueue, "true")
+        .attributes(QueueAttributeName::MaximumMessageSize, "262144");
+    made.send().await.unwrap();
+    create_queue(&client, "live", QueueKind::Live)
+        .await
+        .unwrap();
+    let messages: Vec<Outgoing> = (0..9)
+        .map(|n| Outgoing {
+            body: format!("m{n}"),
+            group: Some(format!("pump {}", n % 3)),
+            once: Some(format!("shard:{n}:0:0")),
+        })
+        .collect();
+    for name in ["live.fifo", "live"] {
+        let queue = Queue::open(client.clone(), name).await.unwrap();
+        for _ in 0..2 {
+            let sent = queue.send_grouped(&messages).await.unwrap();
+            assert_eq!(sent, vec![Sent::Accepted; 9], "{name}");
+        }
+        let mut got = Vec::new();
+        let expected = if name == "live" { 18 } else { 9 };
+        while got.len() < expected {
+            let received = queue.receive(Duration::from_secs(1)).await.unwrap();
+            assert!(!received.is_empty(), "{name}: {} so far", got.len());
+            let receipts: Vec<String> = received.iter().map(|m| m.receipt.clone()).collect();
+            queue.delete(&receipts).await.unwrap();
+            got.extend(received.into_iter().map(|message| message.body));
+        }
+        let none = queue.receive(Duration::ZERO).await.unwrap();
+        assert!(none.is_empty(), "{name}");
+        if name == "live.fifo" {
+            assert_eq!(queue.message_bytes_max(), 262_144);
+            assert!(got.is_sorted(), "{got:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Timestream against the embedded server.
 
+use std::sync::Arc;
+
 use tidewire::aws::Endpoints;
 use tidewire::aws::provision::create_timestream;
 use tidewire::aws::timestream::{MeasureName, Table, Timestream};
@@ -49,6 +51,8 @@ async fn stand() -> (Running, Timestream, Server) {
         database: "iot".to_owned(),
         table: "readings".to_owned(),
         measure_name: MeasureName::Auto,
+        routes: Arc::default(),
+        version_from_arrival: false,
     };
     (running, Timestream::new(client, discovery, table), server)
 }
@@ -130,4 +134,38 @@ async fn throttling_and_outage_are_worth_another_try() {
         assert_eq!(failed.fault, fault, "{failed}");
         assert_eq!(store.write(&[reading("a", 1, 1.0)]).await, Ok(Vec::new()));
     }
+}
+
+#[tokio::test]
+async fn with_versions_from_arrival_the_value_that_arrived_last_stays() {
+    let (running, _, server) = stand().await;
+    let endpoints = Endpoints {
+        timestream: Some(running.url.clone()),
+        ..Endpoints::default()
+    };
+    let (client, discovery) = clients(endpoints).await.timestream().await.unwrap();
+    let table = Table {
+        database: "iot".to_owned(),
+        table: "readings".to_owned(),
+        measure_name: MeasureName::Auto,
+        routes: Arc::default(),
+        version_from_arrival: true,
+    };
+    let timestream = Timestream::new(client, discovery, table);
+    let at = |arrival: i64, value: f64| Reading {
+        arrival: EpochMillis(arrival),
+        ..reading("d", 1, value)
+    };
+    assert_eq!(timestream.write(&[at(10, 1.0)]).await.unwrap(), []);
+    assert_eq!(timestream.write(&[at(20, 2.0)]).await.unwrap(), []);
+    // A replay changes nothing, and the older value does not come back.
+    assert_eq!(timestream.write(&[at(20, 2.0)]).await.unwrap(), []);
+    let older = timestream.write(&[at(10, 1.0)]).await.unwrap();
+    assert_eq!(older[0].kind, RejectionKind::Superseded);
+    let answer = server
+        .sql("SELECT t FROM readings".to_owned())
+        .await
+        .unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["t"], 2.0, "{answer}");
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tidewire::model::{Fault, Stage, Start};
 use tidewire::pipeline::StoreOptions;
+use tidewire::pipeline::message::Format;
 use tidewire::service::worker::Options;
 use tokio::time::Instant;
 
@@ -229,4 +230,108 @@ async fn a_shard_whose_readings_are_slow_to_write_does_not_hold_up_the_others() 
     let is_done = |stand: &Stand| stand.checkpoint(0).as_ref() == Some(&slow);
     stand.until("the slow shard is done", is_done).await;
     assert_eq!(stand.books().await.dead_letters[&Stage::Timestream], 2_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_asks_for_a_pause_is_left_alone_for_as_long() {
+    let mut stand = Stand::start();
+    stand
+        .store
+        .with(|store| store.asks = Duration::from_secs(40));
+    let last = put_many(&stand, 0, 3);
+    stand.grant(0, Start::TrimHorizon).await;
+    tokio::time::sleep(Duration::from_secs(39)).await;
+    assert_eq!(stand.store.trouble(|trouble| trouble.calls), 0);
+    let is_done = |stand: &Stand| stand.checkpoint(0).as_ref() == Some(&last);
+    stand.until("all is done", is_done).await;
+    assert_eq!(stand.store.trouble(|trouble| trouble.calls), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_gets_only_what_is_meant_for_it_and_its_book_says_so() {
+    let mut stand = Stand::start_with(with_influx);
+    stand
+        .store
+        .with(|store| store.leaves.insert("a".to_owned()));
+    stand
+        .influx
+        .with(|store| store.leaves.insert("b".to_owned()));
+    stand.stream.put(0, &reading("a", 1, 1));
+    stand.stream.put(0, &reading("b", 1, 1));
+    stand.stream.put(0, &reading("b", 2, 1));
+    let last = stand.stream.put(0, &reading("c", 1, 1)).as_str().to_owned();
+    stand.grant(0, Start::TrimHorizon).await;
+    let is_done = |stand: &Stand| stand.checkpoint(0).as_ref() == Some(&last);
+    stand.until("all is done", is_done).await;
+    let status = stand.books().await;
+    let read = |sink: &str| {
+        let book = &status.sinks[sink].book;
+        (book.read, book.acknowledged)
+    };
+    assert_eq!(read("timestream"), (3, 3));
+    assert_eq!(read("influx"), (2, 2));
+    assert_eq!(read("queue"), (4, 4));
+    assert_eq!((stored(&stand), stored_in_influx(&stand)), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fifo_queue_gets_each_devices_readings_in_order_though_it_stumbles() {
+    let mut stand = Stand::start_with(|options| {
+        options.pipeline.queue_format = Format::Single;
+        options.pipeline.fifo_queues.insert(0);
+    });
+    stand.queue.with(|queue| queue.stumbles = 7);
+    let mut last = String::new();
+    for time in 0..60 {
+        let device = format!("d{}", time % 4);
+        last = stand
+            .stream
+            .put(0, &reading(&device, time, time))
+            .as_str()
+            .to_owned();
+    }
+    stand.grant(0, Start::TrimHorizon).await;
+    let is_done = |stand: &Stand| stand.checkpoint(0).as_ref() == Some(&last);
+    stand.until("all is done", is_done).await;
+    let bodies = stand.queue.with(|queue| queue.bodies.clone());
+    assert_eq!(bodies.len(), 60);
+    for device in 0..4 {
+        let of = format!("\"device_id\":\"d{device}\"");
+        let mine = bodies.iter().filter(|body| body.contains(&of));
+        let times = mine.map(|body| {
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            body["ts"].as_i64().unwrap()
+        });
+        assert!(times.is_sorted(), "d{device}");
+    }
+    assert!(stand.queue.with(|queue| queue.groups.len()) >= 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_too_large_for_company_travels_alone_and_one_too_large_for_the_queue_is_filed() {
+    let mut stand = Stand::start_with(|options| options.pipeline.message_bytes_limit = 262_144);
+    let large = |device: &str, bytes: usize| {
+        format!(
+            r#"{{"device_id":"{device}","ts":1,"x":"{}"}}"#,
+            "y".repeat(bytes)
+        )
+    };
+    stand.stream.put(0, &large("large", 200_000));
+    stand.stream.put(0, &large("too-large", 262_144));
+    let last = put_many(&stand, 0, 5);
+    stand.grant(0, Start::TrimHorizon).await;
+    let is_done = |stand: &Stand| stand.checkpoint(0).as_ref() == Some(&last);
+    stand.until("all is done", is_done).await;
+    assert_eq!(live(&stand).len(), 6);
+    let longest = stand
+        .queue
+        .with(|queue| queue.bodies.iter().map(String::len).max());
+    assert!(longest.is_some_and(|bytes| (200_000..262_144).contains(&bytes)));
+    let letters = stand.letters.with(|letters| letters.clone());
+    assert_eq!(letters.len(), 1);
+    assert!(
+        letters[0].reason.contains("262144 are allowed"),
+        "{}",
+        letters[0].reason
+    );
 }

@@ -12,7 +12,7 @@ use tidewire::door::queue::QueueSender;
 use tidewire::door::stream::{self, Page, ShardIterator, Stream};
 use tidewire::door::time_series::TimeSeries;
 use tidewire::model::{
-    ChildShard, DeadLetter, EpochMillis, Fault, PartitionKey, Reading, Record, Rejection,
+    ChildShard, DeadLetter, EpochMillis, Fault, Outgoing, PartitionKey, Reading, Record, Rejection,
     RejectionKind, RowKey, Sent, SequenceNumber, Shard, ShardId, Start, Value,
 };
 
@@ -219,6 +219,10 @@ pub(crate) struct StoreState {
     /// Devices that make the store refuse a whole request.
     pub(crate) poison: BTreeSet<String>,
     pub(crate) batches: Vec<usize>,
+    /// Devices whose readings it is not meant to get.
+    pub(crate) leaves: BTreeSet<String>,
+    /// How long it asks to be left alone.
+    pub(crate) asks: Duration,
     /// Devices of which the store holds a higher version of everything.
     pub(crate) superseded: BTreeSet<String>,
 }
@@ -228,6 +232,10 @@ pub(crate) type MemoryStore = Shared<StoreState>;
 impl TimeSeries for MemoryStore {
     fn batch_max(&self) -> usize {
         100
+    }
+
+    fn takes(&self, reading: &Reading) -> bool {
+        !self.with(|state| state.leaves.contains(reading.device.as_str()))
     }
 
     fn key(&self, reading: &Reading) -> RowKey {
@@ -241,6 +249,10 @@ impl TimeSeries for MemoryStore {
             0..=60 => Ok(()),
             _ => Err("the device's name is too long for a dimension".to_owned()),
         }
+    }
+
+    fn asked_pause(&self) -> Duration {
+        self.with(|state| state.asks)
     }
 
     async fn write(&self, batch: &[Reading]) -> Result<Vec<Rejection>, CallFailed> {
@@ -286,6 +298,8 @@ impl TimeSeries for MemoryStore {
 #[derive(Debug, Default)]
 pub(crate) struct QueueState {
     pub(crate) bodies: Vec<String>,
+    /// Whose they were, where that was said.
+    pub(crate) groups: Vec<String>,
     /// Bodies holding this text are refused.
     pub(crate) refuses: Option<String>,
     /// The next so many entries fail and may be sent again.
@@ -295,6 +309,26 @@ pub(crate) struct QueueState {
 pub(crate) type MemoryQueue = Shared<QueueState>;
 
 impl QueueSender for MemoryQueue {
+    async fn send_grouped(&self, messages: &[Outgoing]) -> Result<Vec<Sent>, CallFailed> {
+        let groups: Vec<_> = messages
+            .iter()
+            .filter_map(|one| one.group.clone())
+            .collect();
+        let bodies: Vec<_> = messages.iter().map(|one| one.body.clone()).collect();
+        let sent = self.send(&bodies).await?;
+        if !groups.is_empty() {
+            let distinct: BTreeSet<_> = groups.iter().collect();
+            assert_eq!(
+                distinct.len(),
+                groups.len(),
+                "one message a group and request"
+            );
+            assert!(messages.iter().all(|one| one.once.is_some()));
+            self.with(|state| state.groups.extend(groups));
+        }
+        Ok(sent)
+    }
+
     async fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, CallFailed> {
         assert!((1..=10).contains(&bodies.len()));
         assert!(bodies.iter().map(String::len).sum::<usize>() <= 1_048_576);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_timestreamwrite::types::{Dimension, MeasureValue, MeasureValueType, Record, TimeUnit};
 
-use super::DEVICE_DIMENSION;
-use super::measure_name::MeasureName;
+use super::{DEVICE_DIMENSION, Table};
 use crate::model::{Reading, Value};
 
 /// A request, ready to be sent.
@@ -23,7 +22,7 @@ pub(super) struct Request {
     pub(super) measure_names: Vec<String>,
 }
 
-pub(super) fn build(batch: &[Reading], measure_name: &MeasureName) -> Result<Request, String> {
+pub(super) fn build(batch: &[Reading], table: &Table) -> Result<Request, String> {
     let mut order: Vec<usize> = (0..batch.len()).collect();
     // Series first, then time: AWS stores and meters sorted batches best. Stable, so that equal
     // batches make equal requests.
@@ -34,7 +33,8 @@ pub(super) fn build(batch: &[Reading], measure_name: &MeasureName) -> Result<Req
     let names = batch
         .iter()
         .map(|reading| {
-            measure_name
+            table
+                .measure_name
                 .of(reading)
                 .ok_or_else(|| "the field that gives the measure name is missing".to_owned())
         })
@@ -42,7 +42,8 @@ pub(super) fn build(batch: &[Reading], measure_name: &MeasureName) -> Result<Req
     let shared = Shared::of(batch, &names);
     let mut records = Vec::with_capacity(batch.len());
     for &index in &order {
-        records.push(record(&batch[index], &names[index], &shared)?);
+        let version = table.version_from_arrival.then(|| version(&batch[index]));
+        records.push(record(&batch[index], &names[index], &shared, version)?);
     }
     let mut measure_names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
     measure_names.dedup();
@@ -103,8 +104,20 @@ impl<'a> Shared<'a> {
     }
 }
 
-fn record(reading: &Reading, name: &str, shared: &Shared<'_>) -> Result<Record, String> {
-    let mut record = Record::builder().time(reading.time.to_string());
+/// AWS takes versions from 1. A replay has the same arrivals, hence the same versions.
+fn version(reading: &Reading) -> i64 {
+    reading.arrival.0.max(1)
+}
+
+fn record(
+    reading: &Reading,
+    name: &str,
+    shared: &Shared<'_>,
+    version: Option<i64>,
+) -> Result<Record, String> {
+    let mut record = Record::builder()
+        .time(reading.time.to_string())
+        .set_version(version);
     if shared.measure_name.is_none() {
         record = record.measure_name(name);
     }

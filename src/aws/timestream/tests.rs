@@ -9,7 +9,7 @@ pub(super) fn reading(device: &str, time: i64, measures: &[(&str, f64)]) -> Read
         .iter()
         .map(|(name, value)| ((*name).into(), Value::Double(*value)))
         .collect();
-    measures.sort_by(|(a, _): &(std::sync::Arc<str>, Value), (b, _)| a.cmp(b));
+    measures.sort_by(|(a, _): &(Arc<str>, Value), (b, _)| a.cmp(b));
     Reading {
         device: device.into(),
         time: EpochNanos(time),
@@ -33,6 +33,8 @@ fn table() -> Timestream {
         database: "iot".to_owned(),
         table: "readings".to_owned(),
         measure_name: MeasureName::Auto,
+        routes: Arc::default(),
+        version_from_arrival: false,
     };
     Timestream::new(Client::from_conf(config), None, table)
 }
@@ -75,7 +77,7 @@ fn records_are_sorted_by_series_and_time_and_say_shared_things_once() {
         reading.dimensions = vec![("site".into(), "x".into())];
     }
     batch[0].dimensions.push(("unit".into(), "C".into()));
-    let request = request::build(&batch, &MeasureName::Auto).unwrap();
+    let request = request::build(&batch, &table().table).unwrap();
     assert_eq!(request.order, [2, 1, 0]);
     let common = request.common.unwrap();
     let names = |record: &aws_sdk_timestreamwrite::types::Record| -> Vec<String> {
@@ -119,7 +121,7 @@ proptest! {
     fn common_and_own_attributes_together_are_the_reading_and_never_overlap(
         batch in proptest::collection::vec(any_reading(), 1..8),
     ) {
-        let request = request::build(&batch, &MeasureName::Auto).unwrap();
+        let request = request::build(&batch, &table().table).unwrap();
         let common = request.common.unwrap();
         for (record, &index) in request.records.iter().zip(&request.order) {
             let reading = &batch[index];
@@ -147,7 +149,7 @@ proptest! {
 
     #[test]
     fn a_double_reads_back_as_itself(value in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL) {
-        let request = request::build(&[reading("d", 1, &[("t", value)])], &MeasureName::Auto).unwrap();
+        let request = request::build(&[reading("d", 1, &[("t", value)])], &table().table).unwrap();
         let text = request.records[0].measure_values()[0].value().to_owned();
         prop_assert!(!text.contains(['e', 'E']));
         prop_assert_eq!(text.parse::<f64>().unwrap(), value);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::queue::{Message, Problem, Queue};
-use super::{Answered, Refusal, Shared, batch, id_of, md5, parsed, receipt_of, written};
+use super::{Answered, Refusal, Shared, batch, fifo, id_of, md5, parsed, receipt_of, written};
 use crate::local::front::wall_ms;
 
 /// The longest delay of a message, in seconds.
@@ -22,6 +22,8 @@ struct Send {
     message_body: String,
     delay_seconds: Option<u64>,
     message_attributes: Option<Value>,
+    message_group_id: Option<String>,
+    message_deduplication_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -181,9 +183,12 @@ fn send(queue: &mut Queue, entry: Send, number: u64, now_ms: u64) -> Result<Sent
         message_body,
         delay_seconds,
         message_attributes,
+        message_group_id: group,
+        message_deduplication_id: once,
     } = entry;
     let most = queue.settings.message_max();
     batch::check_message(&message_body, message_attributes.as_ref(), most)?;
+    fifo::check(queue.settings.is_fifo(), group.as_deref(), once.as_deref())?;
     let delay_ms = match delay_seconds {
         None => queue.settings.delay_ms(),
         Some(seconds @ ..=DELAY_MAX) => seconds * 1000,
@@ -206,8 +211,11 @@ fn send(queue: &mut Queue, entry: Send, number: u64, now_ms: u64) -> Result<Sent
         first_received_wall_ms: None,
         received: 0,
         source: None,
+        group,
     };
-    queue.send(message, delay_ms, now_ms);
+    if once.is_none_or(|once| queue.is_first(once, now_ms)) {
+        queue.send(message, delay_ms, now_ms);
+    }
     Ok(sent)
 }
 

@@ -1,10 +1,11 @@
 //! One queue's messages. Pure: the time is an argument, in milliseconds on any clock that never
 //! goes back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
+use super::fifo::Known;
 use super::settings::Settings;
 
 /// Messages received and not yet deleted, for a standard queue (SQS developer guide, quotas).
@@ -27,6 +28,8 @@ pub(super) struct Message {
     pub(super) received: u32,
     /// The queue whose redrive policy moved it here.
     pub(super) source: Option<String>,
+    /// Its group: in a FIFO queue, what keeps its order.
+    pub(super) group: Option<String>,
 }
 
 /// What a receipt handle stands for: one receive of one message.
@@ -51,9 +54,10 @@ pub(super) struct Queue {
     in_flight: BTreeMap<u64, (u64, Message)>,
     delayed: BTreeMap<u64, (u64, Message)>,
     /// When messages in flight or delayed become visible: (time, number).
-    timers: std::collections::BTreeSet<(u64, u64)>,
+    timers: BTreeSet<(u64, u64)>,
     /// Messages that were received too often and wait to be moved.
     dead: Vec<Message>,
+    known: Known,
 }
 
 impl Queue {
@@ -63,8 +67,9 @@ impl Queue {
             ready: VecDeque::new(),
             in_flight: BTreeMap::new(),
             delayed: BTreeMap::new(),
-            timers: std::collections::BTreeSet::new(),
+            timers: BTreeSet::new(),
             dead: Vec::new(),
+            known: Known::default(),
         }
     }
 
@@ -81,6 +86,11 @@ impl Queue {
     /// When the next message becomes visible by time alone.
     pub(super) fn next_visible_ms(&self) -> Option<u64> {
         self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Whether a message is new to a FIFO queue; from now on it is known.
+    pub(super) fn is_first(&mut self, once: String, now_ms: u64) -> bool {
+        self.known.is_first(once, now_ms)
     }
 
     pub(super) fn send(&mut self, message: Message, delay_ms: u64, now_ms: u64) {
@@ -122,9 +132,31 @@ impl Queue {
         let redrive = self.settings.redrive();
         if redrive.is_some_and(|redrive| message.received >= redrive.max_receives) {
             self.dead.push(message);
+        } else if self.settings.is_fifo() {
+            let before = |ready: &Message| ready.number < message.number;
+            let place = self.ready.partition_point(before);
+            self.ready.insert(place, message);
         } else {
             self.ready.push_front(message);
         }
+    }
+
+    /// Takes the next message that may be handed out: of a FIFO queue's group nothing while some
+    /// of it is in flight, unless it is handed out together.
+    fn next(&mut self, received: &[Message]) -> Option<Message> {
+        if !self.settings.is_fifo() {
+            return self.ready.pop_front();
+        }
+        let together = |number: u64| received.iter().any(|one| one.number == number);
+        let flying = self
+            .in_flight
+            .iter()
+            .filter(|(number, _)| !together(**number));
+        let blocked: BTreeSet<Option<String>> =
+            flying.map(|(_, (_, one))| one.group.clone()).collect();
+        let free = |message: &Message| !blocked.contains(&message.group);
+        let place = self.ready.iter().position(free)?;
+        self.ready.remove(place)
     }
 
     /// Hands out up to `most` messages, invisible to others for `visibility_ms`.
@@ -142,7 +174,7 @@ impl Queue {
         let oldest = now_ms.saturating_sub(self.settings.retention_ms());
         let mut received = Vec::new();
         while received.len() < most {
-            let Some(mut message) = self.ready.pop_front() else {
+            let Some(mut message) = self.next(&received) else {
                 break;
             };
             if message.sent_ms < oldest {

@@ -52,17 +52,21 @@ impl Shared {
             queue_name: name,
             attributes,
         } = parsed(body)?;
-        if name.ends_with(".fifo") {
-            return Err(Refusal::fifo());
-        }
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(allowed) {
+        let bare = name.strip_suffix(".fifo").unwrap_or(&name);
+        if bare.is_empty() || name.len() > NAME_MAX || !bare.bytes().all(allowed) {
             return Err(Refusal::parameter(
                 "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
             ));
         }
         let mut settings = Settings::default();
         settings.set(attributes)?;
+        if settings.is_fifo() != name.ends_with(".fifo") {
+            return Err(Refusal::parameter(
+                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or \
+                 underscores, must end with .fifo suffix and be 1 to 80 in length.",
+            ));
+        }
         let mut all = self.at(self.now_ms());
         check_target(&all, &settings)?;
         if let Some(existing) = all.queues.get(&name) {

@@ -183,6 +183,9 @@ pub(super) fn system(message: &Message) -> Vec<(&'static str, String)> {
     if let Some(first) = message.first_received_wall_ms {
         system.push(("ApproximateFirstReceiveTimestamp", first.to_string()));
     }
+    if let Some(group) = &message.group {
+        system.push(("MessageGroupId", group.clone()));
+    }
     system
 }
 

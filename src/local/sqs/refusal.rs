@@ -26,13 +26,6 @@ impl Refusal {
         Self::new("QueueDoesNotExist", "The specified queue does not exist.")
     }
 
-    pub(super) fn fifo() -> Self {
-        Self::new(
-            "UnsupportedOperation",
-            "This local server has standard queues only, no FIFO.",
-        )
-    }
-
     pub(super) fn parameter(message: impl Into<String>) -> Self {
         Self::new("InvalidParameterValue", message)
     }

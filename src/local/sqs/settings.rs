@@ -76,8 +76,11 @@ impl Settings {
             }
         } else if name == "RedrivePolicy" {
             self.redrive = redrive(&value)?;
-        } else if name == "FifoQueue" || name == "ContentBasedDeduplication" {
-            return Err(Refusal::fifo());
+        } else if name == "FifoQueue" {
+            // A standard queue has no such attribute, not even as `false`.
+            if value != "true" {
+                return Err(Refusal::attribute_value(&name, "true"));
+            }
         } else if !KEPT.contains(&name.as_str()) {
             return Err(Refusal::attribute_name(&name));
         }
@@ -132,6 +135,11 @@ impl Settings {
 
     pub(super) fn wait_ms(&self) -> u64 {
         self.number("ReceiveMessageWaitTimeSeconds") * 1000
+    }
+
+    /// Whether order is kept within each group, and each message taken once.
+    pub(super) fn is_fifo(&self) -> bool {
+        self.given.contains_key("FifoQueue")
     }
 
     /// Bytes a message may have, attributes included.
@@ -193,8 +201,8 @@ mod tests {
             "InvalidAttributeName"
         );
         assert_eq!(
-            set("FifoQueue", "true").unwrap_err().code,
-            "UnsupportedOperation"
+            set("FifoQueue", "false").unwrap_err().code,
+            "InvalidAttributeValue"
         );
         assert_eq!(
             set("RedrivePolicy", "x").unwrap_err().code,

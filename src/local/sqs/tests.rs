@@ -337,7 +337,10 @@ async fn queues_are_told_apart_purged_and_refused_by_name() {
         .send()
         .await
         .unwrap_err();
-    assert!(fifo.into_service_error().is_unsupported_operation());
+    assert_eq!(
+        fifo.into_service_error().code(),
+        Some("InvalidParameterValue")
+    );
     let none = url.replace("/q", "/none");
     let error = client
         .send_message()

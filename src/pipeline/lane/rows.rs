@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::super::unit::{FlightId, Prepared};
-use crate::model::RowKey;
 
 /// What that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Keyed {
     /// A row of this store: two values for one row must not race.
     Rows(usize),
-    /// Nothing: a queue keeps whatever it gets.
+    /// A device's reading: a FIFO queue may take a later entry of a request and not an earlier
+    /// one, so that a device has one at a time.
+    Devices,
+    /// Nothing: a standard queue keeps no order.
     Nothing,
 }
 
@@ -18,7 +20,7 @@ pub(in super::super) enum Keyed {
 #[derive(Debug)]
 pub(super) struct Rows {
     keyed: Keyed,
-    taken: BTreeMap<RowKey, FlightId>,
+    taken: BTreeMap<Box<[u8]>, FlightId>,
 }
 
 impl Rows {
@@ -29,39 +31,39 @@ impl Rows {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.taken.is_empty()
-    }
-
     /// The request that holds this reading's row.
     pub(super) fn holder(&self, prepared: &Prepared) -> Option<FlightId> {
-        self.taken.get(self.row(prepared)?).copied()
+        self.taken.get(row(self.keyed, prepared)?).copied()
     }
 
     pub(super) fn claim(&mut self, prepared: &Prepared, by: FlightId) {
-        if let Some(row) = self.row(prepared) {
-            self.taken.insert(row.clone(), by);
+        if let Some(row) = row(self.keyed, prepared) {
+            self.taken.insert(row.into(), by);
         }
     }
 
     pub(super) fn release(&mut self, prepared: &Prepared) {
-        if let Keyed::Rows(store) = self.keyed
-            && let Some(there) = prepared.stores.get(store)
-        {
-            self.taken.remove(&there.row);
+        if let Some(row) = row(self.keyed, prepared) {
+            self.taken.remove(row);
         }
+    }
+
+    /// Whether of two readings that say the same for one row one is enough.
+    pub(super) fn are_shared(&self) -> bool {
+        matches!(self.keyed, Keyed::Rows(_)) && !self.taken.is_empty()
     }
 
     /// Whether both land on one row.
     pub(super) fn are_one(&self, one: &Prepared, other: &Prepared) -> bool {
-        self.row(one)
-            .is_some_and(|row| Some(row) == self.row(other))
+        let of = |prepared| row(self.keyed, prepared);
+        of(one).is_some_and(|row| Some(row) == of(other))
     }
+}
 
-    fn row<'a>(&self, prepared: &'a Prepared) -> Option<&'a RowKey> {
-        match self.keyed {
-            Keyed::Rows(store) => prepared.stores.get(store).map(|there| &there.row),
-            Keyed::Nothing => None,
-        }
+fn row(keyed: Keyed, prepared: &Prepared) -> Option<&[u8]> {
+    match keyed {
+        Keyed::Rows(store) => prepared.for_store(store).map(|there| &*there.row.0),
+        Keyed::Devices => Some(prepared.reading.device.as_str().as_bytes()),
+        Keyed::Nothing => None,
     }
 }

@@ -45,7 +45,7 @@ impl Limits {
     pub(super) fn weight(&self, prepared: &Prepared) -> usize {
         match self.keyed {
             Keyed::Rows(_) => prepared.bytes(),
-            Keyed::Nothing => prepared.live.len() + 1,
+            Keyed::Devices | Keyed::Nothing => prepared.live.len() + 1,
         }
     }
 }

@@ -51,10 +51,7 @@ impl World {
                 // Requests shared with a lost ownership of the same shard may linger.
                 let lost = self.shards[shard].epoch > 1;
                 assert!(!owned || lost || other.is_none_or(|other| other == *flight));
-                let row = one
-                    .stores
-                    .get(sink.0)
-                    .map(|there| (sink, there.row.clone()));
+                let row = one.for_store(sink.0).map(|there| (sink, there.row.clone()));
                 assert!(row.is_none_or(|row| rows.insert(row)));
             }
         }
@@ -72,7 +69,10 @@ impl World {
                 let i = u32::try_from(index).unwrap();
                 let letter = |stage| self.letters.contains(&(stage, shard, number, Some(i)));
                 for (store, stage) in [Stage::Timestream, Stage::Influx].into_iter().enumerate() {
-                    let row = (store, one.stores[store].row.clone());
+                    let Some(there) = one.for_store(store) else {
+                        continue;
+                    };
+                    let row = (store, there.row.clone());
                     let stored = self.stored.get(&row) == Some(&toy.value);
                     assert!(stored || letter(stage), "{one:?} is not done");
                 }

@@ -52,6 +52,7 @@ impl World {
         ];
         options.queue_requests_max = 2;
         options.message_bytes_max = 600;
+        options.message_bytes_limit = 600;
         options.budget_bytes = 8_000;
         options.reads_max = 2;
         Self {
@@ -256,7 +257,7 @@ impl World {
         let mut refusals = Vec::new();
         for (index, one) in batch.iter().enumerate() {
             let value = value_of(one);
-            let row = (store, one.stores[store].row.clone());
+            let row = (store, one.for_store(store).unwrap().row.clone());
             if *self.stored.entry(row).or_insert(value) != value {
                 refusals.push(Refusal {
                     index,

@@ -45,6 +45,10 @@ macro_rules! choice {
 
 pub(super) use choice;
 
+mod sinks;
+
+pub use sinks::{InfluxApi, MeasureName, Measurement, RecordVersion, TableRoute};
+
 choice! {
     /// Where a shard that has no checkpoint yet is begun.
     InitialPosition "`TRIM_HORIZON`, `LATEST` or `AT_TIMESTAMP`" {
@@ -124,30 +128,6 @@ choice! {
         Text = "text",
         /// One JSON object a line.
         Json = "json",
-    }
-}
-
-/// What a row's Timestream measure name is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MeasureName {
-    /// The sorted names of the reading's measures, joined.
-    Auto,
-    /// Always this.
-    Constant(String),
-    /// The value of a field of the payload.
-    Field(String),
-}
-
-impl Setting for MeasureName {
-    const FORM: &'static str = "`auto`, `constant:TEXT` or `field:NAME`";
-
-    fn read(raw: &Raw) -> Result<Self, Unfit> {
-        match named(raw.text()?) {
-            ("auto", None) => Ok(Self::Auto),
-            ("constant", Some(text)) => Ok(Self::Constant(text)),
-            ("field", Some(name)) => Ok(Self::Field(name)),
-            _ => Err(Unfit::PLAIN),
-        }
     }
 }
 

@@ -10,8 +10,10 @@ use super::problem::{Place, Problem, Problems};
 pub struct WorkerSettings {
     /// What it reads.
     pub streams: Streams,
-    /// The Timestream sink.
-    pub timestream: TimestreamTarget,
+    /// The Timestream sink; none where readings go to InfluxDB alone.
+    pub timestream: Option<TimestreamTarget>,
+    /// The InfluxDB sink, if there is one.
+    pub influx: Option<InfluxTarget>,
     /// The live queues; none if that sink is off.
     pub queue_urls: Vec<Url>,
     /// The queue of dead letters.
@@ -34,6 +36,15 @@ pub struct TimestreamTarget {
     pub database: String,
     /// Its name.
     pub table: String,
+}
+
+/// The InfluxDB to write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InfluxTarget {
+    /// Its address.
+    pub url: Url,
+    /// Its bucket or database.
+    pub database: String,
 }
 
 /// What a broadcaster needs, beside what has defaults.
@@ -79,19 +90,29 @@ impl Settings {
         let mut missing = Missing::new(self);
         let streams = missing.streams();
         let dead_letters = missing.want("dead_letter", "queue_url", &self.dead_letter.queue_url);
-        let database = missing.want("timestream", "database", &self.timestream.database);
-        let table = missing.want("timestream", "table", &self.timestream.table);
-        let target = database.zip(table);
-        let needed = streams.zip(dead_letters).zip(target);
+        // `rules` refuses a URL without the one that its API needs.
+        let database = self.influx.bucket.clone().or(self.influx.database.clone());
+        let influx = self.influx.url.clone().zip(database);
+        let influx = influx.map(|(url, database)| InfluxTarget { url, database });
+        let timestream = &self.timestream;
+        let is_wanted = influx.is_none() || timestream.database.is_some();
+        let target = if is_wanted {
+            let database = missing.want("timestream", "database", &timestream.database);
+            let table = missing.want("timestream", "table", &timestream.table);
+            let both = database.zip(table);
+            both.map(|(database, table)| TimestreamTarget { database, table })
+        } else {
+            None
+        };
+        let needed = streams.zip(dead_letters);
         missing.finish(
-            needed.map(
-                |((streams, dead_letter_queue_url), (database, table))| WorkerSettings {
-                    streams,
-                    timestream: TimestreamTarget { database, table },
-                    queue_urls: self.queue.urls.clone(),
-                    dead_letter_queue_url,
-                },
-            ),
+            needed.map(|(streams, dead_letter_queue_url)| WorkerSettings {
+                streams,
+                timestream: target,
+                influx,
+                queue_urls: self.queue.urls.clone(),
+                dead_letter_queue_url,
+            }),
         )
     }
 

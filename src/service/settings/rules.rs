@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Settings;
 use super::decoding::{DeviceIdFrom, Envelope, Format, TimeUnit};
-use super::kinds::{InitialPosition, QueueFormat};
+use super::kinds::{InfluxApi, InitialPosition, QueueFormat};
 use super::reader::Reader;
 use crate::lease::Options;
 
@@ -14,6 +14,7 @@ pub(crate) fn check(settings: &Settings, reader: &mut Reader<'_>) {
     decode(settings, reader);
     lease(settings, reader);
     sinks(settings, reader);
+    fair(settings, reader);
     secrets(settings, reader);
 }
 
@@ -133,6 +134,14 @@ fn sinks(settings: &Settings, reader: &mut Reader<'_>) {
         ),
         _ => {}
     }
+    if !timestream.routes.is_empty() && timestream.table.is_none() {
+        reader.clash(
+            "timestream",
+            &["routes"],
+            "needs `timestream.table` beside it, for whatever fits no route",
+        );
+    }
+    influx(settings, reader);
     let queue = &settings.queue;
     if let Some(fifo) = queue
         .urls
@@ -147,6 +156,49 @@ fn sinks(settings: &Settings, reader: &mut Reader<'_>) {
                 "{} is a FIFO queue, whose order is by device: set `queue.format = \"single\"`, or use a standard queue",
                 fifo.as_str()
             ),
+        );
+    }
+}
+
+fn influx(settings: &Settings, reader: &mut Reader<'_>) {
+    let influx = &settings.influx;
+    let given = [
+        ("org", influx.org.is_some()),
+        ("bucket", influx.bucket.is_some()),
+        ("database", influx.database.is_some()),
+        ("token", influx.token.is_some()),
+        ("ca_file", influx.ca_file.is_some()),
+    ];
+    let is_given = |name: &str| given.contains(&(name, true));
+    if influx.url.is_none() {
+        if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
+            reader.clash("influx", &[name], "needs `influx.url` beside it");
+        }
+        return;
+    }
+    let api = influx.api.as_str();
+    let (needed, strange): (&[&str], &[&str]) = match influx.api {
+        InfluxApi::V2 => (&["org", "bucket"], &["database"]),
+        InfluxApi::V1 | InfluxApi::V3 => (&["database"], &["org", "bucket"]),
+    };
+    for name in needed.iter().filter(|name| !is_given(name)) {
+        let what = format!("`influx.api = \"{api}\"` needs `influx.{name}` beside it");
+        reader.clash("influx", &["url"], what);
+    }
+    for name in strange.iter().filter(|name| is_given(name)) {
+        let what = format!(
+            "means nothing to `influx.api = \"{api}\"`: remove it, or set the API that has it"
+        );
+        reader.clash("influx", &[name], what);
+    }
+}
+
+fn fair(settings: &Settings, reader: &mut Reader<'_>) {
+    if settings.queue.fair && settings.queue.format == QueueFormat::Packed {
+        reader.clash(
+            "queue",
+            &["fair", "format"],
+            "a packed message belongs to many devices: set `queue.format = \"single\"`, or leave this out",
         );
     }
 }

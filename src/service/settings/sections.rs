@@ -6,4 +6,4 @@ mod work;
 
 pub use live::{Broadcaster, Connections, Gateway};
 pub use process::{Aws, Http, Log, Shutdown};
-pub use work::{DeadLetter, Decode, Lease, Pipeline, Queue, Source, Timestream};
+pub use work::{DeadLetter, Decode, Influx, Lease, Pipeline, Queue, Source, Timestream};

@@ -29,7 +29,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// A store's name in metrics and `/state`.
 pub(super) fn store_part(store: &StoreOptions) -> Part {
-    Part(store.name.as_str().to_owned())
+    Part(store.label.clone())
 }
 
 /// A queue's name in metrics and `/state`.
@@ -139,6 +139,21 @@ impl Attempts {
         true
     }
 
+    /// Leaves the sink alone for as long as it asked: `true` where the request was recalled
+    /// meanwhile and answered so.
+    async fn wait_or_recall(&self, pause: Duration) -> bool {
+        if pause.is_zero() {
+            return false;
+        }
+        let recalled = &self.crew.recalled;
+        let waited = recalled.run_until_cancelled(tokio::time::sleep(pause));
+        if waited.await.is_some() {
+            return false;
+        }
+        self.answer(Answer::Recalled).await;
+        true
+    }
+
     async fn answer(&self, answer: Answer) {
         if self.failed {
             self.tell(Note::Well(self.crew.part.clone())).await;
@@ -160,6 +175,9 @@ pub(super) async fn write<T: TimeSeries>(crew: Crew, store: Arc<T>, batch: Vec<A
     let readings: Vec<Reading> = batch.iter().map(|one| one.reading.clone()).collect();
     let mut attempts = Attempts::new(crew, readings.len());
     loop {
+        if attempts.wait_or_recall(store.asked_pause()).await {
+            return;
+        }
         let call = store.write(&readings);
         match attempts
             .call(call, |rejections| !rejections.is_empty())
@@ -191,23 +209,24 @@ pub(super) async fn send<Q: QueueSender>(
     crew: Crew,
     queue: Arc<Q>,
     format: Format,
+    grouped: bool,
     batch: Vec<Arc<Prepared>>,
 ) {
     let mut attempts = Attempts::new(crew, batch.len());
-    let mut bodies = format.bodies(&batch);
+    let mut messages = format.messages(&batch, grouped);
     drop(batch);
-    let all = bodies.len();
+    let all = messages.len();
     // Where each body that is left stood at first.
-    let mut places: Vec<usize> = (0..bodies.len()).collect();
+    let mut places: Vec<usize> = (0..messages.len()).collect();
     let mut refusals = Vec::new();
     loop {
         let partial = |sent: &Vec<Sent>| sent.iter().any(|one| *one != Sent::Accepted);
-        let sent = match attempts.call(queue.send(&bodies), partial).await {
+        let sent = match attempts.call(queue.send_grouped(&messages), partial).await {
             Ok(sent) => sent,
             Err(error) if error.fault == Fault::Rejected => {
                 return attempts.answer(Answer::Rejected(error.message)).await;
             }
-            Err(error) if bodies.len() == all => {
+            Err(error) if messages.len() == all => {
                 let message = error.to_string();
                 if attempts.pause_or_recall(error.fault, message).await {
                     return;
@@ -242,9 +261,9 @@ pub(super) async fn send<Q: QueueSender>(
         if again.is_empty() {
             return attempts.answer(Answer::Taken(refusals)).await;
         }
-        bodies = again
+        messages = again
             .iter()
-            .map(|index| std::mem::take(&mut bodies[*index]))
+            .map(|index| std::mem::take(&mut messages[*index]))
             .collect();
         places = again.iter().map(|index| places[*index]).collect();
         let message = message.unwrap_or_else(|| "the answer leaves entries out".to_owned());

@@ -97,9 +97,11 @@ impl<T: TimeSeries> Preparing<'_, T> {
             stores: self
                 .stores
                 .iter()
-                .map(|store| ForStore {
-                    row: store.key(&reading),
-                    refused: store.check(&reading).err(),
+                .map(|store| {
+                    store.takes(&reading).then(|| ForStore {
+                        row: store.key(&reading),
+                        refused: store.check(&reading).err(),
+                    })
                 })
                 .collect(),
             live: self

@@ -12,6 +12,7 @@ fn message(number: u64, sent_ms: u64) -> Message {
         first_received_wall_ms: None,
         received: 0,
         source: None,
+        group: None,
     }
 }
 
@@ -52,6 +53,34 @@ fn a_message_is_invisible_until_its_time_out_and_then_first_again() {
     assert_eq!(numbers(&again), [1, 2]);
     assert_eq!(again[0].received, 2);
     assert_eq!(again[0].first_received_wall_ms, Some(7));
+}
+
+#[test]
+fn a_fifo_queue_keeps_each_groups_order_and_takes_a_message_once() {
+    let mut queue = queue(&[("FifoQueue", "true")]);
+    for (number, group) in [(1, "a"), (2, "a"), (3, "b"), (4, "a")] {
+        let group = Some(group.to_owned());
+        queue.send(
+            Message {
+                group,
+                ..message(number, 0)
+            },
+            0,
+            0,
+        );
+    }
+    assert_eq!(numbers(&queue.receive(2, 1_000, 0, 0).unwrap()), [1, 2]);
+    // The rest of the group waits for those in flight.
+    assert_eq!(numbers(&queue.receive(10, 2_000, 0, 0).unwrap()), [3]);
+    queue.advance(1_000);
+    assert_eq!(
+        numbers(&queue.receive(10, 1_000, 1_000, 0).unwrap()),
+        [1, 2, 4]
+    );
+
+    assert!(queue.is_first("x".to_owned(), 0));
+    assert!(!queue.is_first("x".to_owned(), 299_999));
+    assert!(queue.is_first("x".to_owned(), 300_001));
 }
 
 #[test]

@@ -7,8 +7,10 @@ use super::super::decoding::{
 };
 use super::super::key::section;
 use super::super::kinds::{
-    ByteSize, Fleet, InitialPosition, MeasureName, QueueFormat, ReadMode, Url,
+    ByteSize, Fleet, InfluxApi, InitialPosition, MeasureName, Measurement, QueueFormat, ReadMode,
+    RecordVersion, TableRoute, Url,
 };
+use super::super::secret::Secret;
 use crate::model::EpochMillis;
 
 section! {
@@ -119,21 +121,59 @@ section! {
 }
 
 section! {
-    /// The Timestream sink.
+    /// The Timestream sink; off where only `[influx]` is given.
     Timestream "timestream" {
-        /// The database. The worker needs it.
+        /// The database. The worker needs it, unless it writes to InfluxDB alone.
         database: Option<String>;
-        /// The table. The worker needs it.
+        /// The table; with the database.
         table: Option<String>;
         /// Create database and table if there are none.
         create: bool = "false";
         /// A row's measure name. `auto` keeps two messages of one device at one instant apart if
         /// they carry different measures.
         measure_name: MeasureName = "auto";
+        /// Readings for other tables, by device id, or by a dimension or text field; the first that
+        /// fits counts, as in `["device:pump-* -> pumps", "field:site=north -> north"]`. Whatever
+        /// fits none goes to `table`.
+        routes: Vec<TableRoute>;
+        /// A record's version. With `arrival`, of two values for one row the one that arrived last
+        /// stays; with `off`, the first stays and the other is a dead letter.
+        version: RecordVersion = "off";
         /// Milliseconds that a reading waits at most for others to fill its request of 100.
         window_ms: u64 = "200", 0..=60_000;
-        /// Requests under way at once.
+        /// Requests under way at once, to each table. While Timestream throttles they are fewer, but
+        /// never less than half: it grows by their pressure.
         requests_in_flight_max: u64 = "8", 1..=256;
+    }
+}
+
+section! {
+    /// The InfluxDB sink; off unless `url` is set. Beside `[timestream]`, both get every reading.
+    Influx "influx" {
+        /// The server, as in `https://influx.example:8086`.
+        url: Option<Url>;
+        /// The write API it has. Timestream for InfluxDB: `v2` or `v3`, as its engine.
+        api: InfluxApi = "v2";
+        /// The organization; `v2` needs it.
+        org: Option<String>;
+        /// The bucket; `v2` needs it.
+        bucket: Option<String>;
+        /// The database; `v1` and `v3` need it.
+        database: Option<String>;
+        /// The token; with `v1`, `user:password`.
+        token: Option<Secret>;
+        /// A file with a private authority's certificates in PEM, trusted beside the system's.
+        ca_file: Option<String>;
+        /// A line's measurement.
+        measurement: Measurement = "constant:readings";
+        /// Compress requests.
+        gzip: bool = "true";
+        /// Milliseconds that a reading waits at most for others to fill its request.
+        window_ms: u64 = "200", 0..=60_000;
+        /// Lines a request holds at most.
+        batch_lines: u64 = "5000", 1..=100_000;
+        /// Requests under way at once; while the server throttles fewer, but never less than half.
+        requests_in_flight_max: u64 = "4", 1..=256;
     }
 }
 
@@ -143,8 +183,12 @@ section! {
         /// SQS queues, one for each active broadcaster. Each gets every message. The gateway tells
         /// the broadcasters of changed subscriptions through them.
         urls: Vec<Url>;
-        /// What a message holds. FIFO queues take `single` only.
+        /// What a message holds. FIFO queues, and `fair`, take `single` only.
         format: QueueFormat = "packed";
+        /// Tell standard queues each message's device as its group, so that SQS deals fairly with
+        /// devices when one of them floods the queue. FIFO queues are always told: their order is by
+        /// device.
+        fair: bool = "false";
         /// Milliseconds that a reading waits at most for others to fill its message.
         window_ms: u64 = "50", 0..=60_000;
         /// Readings that arrived on the stream more than this many seconds ago skip the queue,
