@@ -153,6 +153,11 @@ impl Options {
         }
     }
 
+    /// Whether a queue is told whose each message is.
+    pub(crate) fn is_grouped(&self, queue: usize) -> bool {
+        self.fair_queues || self.fifo_queues.contains(&queue)
+    }
+
     /// Whether a sink gets this reading: a queue every one, a store those meant for it.
     pub(crate) fn is_meant(&self, sink: SinkId, prepared: &Prepared) -> bool {
         match self.kind(sink) {

@@ -1,8 +1,9 @@
 //! Readings as lines of line protocol, and what no line can say.
 //!
 //! Names and tags escape comma, equals sign and space with a backslash, strings escape quote and
-//! backslash (`InfluxData`, line protocol reference). A backslash in a name or tag stands for itself,
-//! so that one at the end, which would escape what follows, cannot be written at all.
+//! backslash (`InfluxData`, line protocol reference). A backslash in a name or tag stands for itself
+//! but where it meets what is escaped, or another one: there versions 1 and 2 read it differently
+//! from 3, and at the end it would escape what follows. Such names and tags cannot be written.
 
 use std::fmt::Write as _;
 
@@ -104,9 +105,15 @@ fn writable(what: &str, text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err(format!("{what} is empty"));
     }
-    if text.ends_with('\\') {
+    let mut next = text.chars().skip(1).map(Some).chain([None]);
+    let is_read_differently = |c: char| {
+        let next = next.next().flatten();
+        c == '\\' && next.is_none_or(|next| NAME.contains(&next) || next == '\\')
+    };
+    if text.chars().any(is_read_differently) {
         return Err(format!(
-            "{what} ends with a backslash, which line protocol cannot say"
+            "{what} has a backslash at its end or before another one, a comma, an equals sign or a \
+             space, which servers read differently"
         ));
     }
     if text.chars().any(char::is_control) {

@@ -281,11 +281,9 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                     let crew = self.crew(part, flight);
                     let stop = crew.stop.clone();
                     let pipeline = &self.options.pipeline;
-                    let format = pipeline.queue_format;
-                    let grouped = pipeline.fair_queues || pipeline.fifo_queues.contains(&queue);
+                    let (format, grouped) = (pipeline.queue_format, pipeline.is_grouped(queue));
                     let queue = Arc::clone(&self.parts.queues[queue]);
-                    let work = flights::send(crew, queue, format, grouped, batch);
-                    self.start(stop, work);
+                    self.start(stop, flights::send(crew, queue, format, grouped, batch));
                 }
                 Effect::File { flight, letters } => {
                     let part = flights::letters_part();

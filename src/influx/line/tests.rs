@@ -70,10 +70,18 @@ fn what_no_line_can_say_is_refused_with_its_reason() {
         check(&one, &constant()).unwrap_err()
     };
     type Change = fn(&mut Reading);
-    let cases: [(Change, &str); 12] = [
+    let cases: [(Change, &str); 14] = [
         (|r| r.device = "".into(), "the device id is empty"),
-        (|r| r.device = "d\\".into(), "ends with a backslash"),
+        (|r| r.device = "d\\".into(), "backslash at its end"),
         (|r| r.device = "d\n".into(), "control character"),
+        (
+            |r| r.dimensions[0].1 = "a\\,b".into(),
+            "servers read differently",
+        ),
+        (
+            |r| r.measures[0].0 = "a\\\\b".into(),
+            "servers read differently",
+        ),
         (|r| r.measures.clear(), "no measures"),
         (|r| r.measures[0].0 = "time".into(), "keeps for itself"),
         (|r| r.measures[0].0 = "site".into(), "both a dimension"),
