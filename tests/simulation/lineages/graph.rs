@@ -1,6 +1,6 @@
 //! Shard graphs: by hand, and by chance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidewire::lease::lineage::{self, Gate, Shards};
 use tidewire::lease::options::Initial;
@@ -129,7 +129,7 @@ pub(crate) fn created(new: &NewLease) -> Row {
         switches: 0,
         checkpoint: new.checkpoint.clone(),
         parents: new.parents.clone(),
-        children: std::collections::BTreeSet::new(),
+        children: BTreeSet::new(),
         hash_range: new.hash_range.clone(),
         checkpoint_owner: None,
         writer: None,
@@ -165,4 +165,15 @@ pub(crate) fn read_through(listing: &Shards, ends: &[u32]) -> BTreeMap<ShardId, 
         leases.insert(shard.clone(), row(&listing[shard], true));
     }
     leases
+}
+
+/// All shards that lead on to this one.
+pub(crate) fn ancestors(listing: &Shards, shard: &ShardId) -> BTreeSet<ShardId> {
+    let mut found = BTreeSet::new();
+    let mut next: Vec<_> = listing[shard].parents().cloned().collect();
+    while let Some(above) = next.pop() {
+        next.extend(listing[&above].parents().cloned());
+        found.insert(above);
+    }
+    found
 }
