@@ -47,6 +47,14 @@ check-influx:
 check-outage SECONDS="60":
     checks/outage {{SECONDS}}
 
+# Try bent inputs on every decoder and parser, for so many minutes
+fuzz MINUTES="2":
+    TIDEWIRE_FUZZ_SECONDS=$(({{MINUTES}} * 60)) cargo test --locked --test fuzz -- --nocapture
+
+# Aggregates made by another implementation decode as they should; fetches it with pip
+check-kpl:
+    tests/peers/check-kpl
+
 # Write the pages that come from tables in the code
 bless:
     TIDEWIRE_BLESS=1 cargo test --test docs

@@ -1,6 +1,7 @@
 //! Floor 5: the command line.
 
 pub mod broadcaster;
+pub mod decode;
 pub mod decoding;
 pub mod failure;
 pub mod feed;
@@ -57,6 +58,8 @@ enum Command {
     /// --yes), is written only if the lease is still as it was seen, and is reported lease by
     /// lease. A shard is named by its id or by the number in it (`7` for shardId-000000000007).
     Leases(leases::Args),
+    /// Show what a payload becomes under the settings, or why not
+    Decode(decode::Args),
     /// Ask a running worker or broadcaster whether it is well (for container checks)
     Health(health::Health),
 }
@@ -73,6 +76,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Gateway => process::gateway(&load(config)?),
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(&args),
+        Command::Decode(args) => decode::run(&args, &load(config)?),
         Command::Feed(args) => process::feed(&args, config),
         Command::Leases(args) => leases::run(&args, config),
         Command::Health(health) => process::health(&health, &load(config)?),

@@ -31,7 +31,7 @@ pub use options::{
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::model::{Reading, Record, ShardId};
+use crate::model::{EpochMillis, Reading, Record, ShardId};
 
 use names::Names;
 use object::Work;
@@ -140,6 +140,15 @@ fn inflated_within(payload: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
         Cow::Owned(inflated) => Ok(Cow::Owned(inflated)),
         Cow::Borrowed(_) => Ok(payload),
     }
+}
+
+/// The instant of a date such as `2026-03-01T12:00:00.25+01:00` (RFC 3339), to the millisecond.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn date(text: &str) -> Result<EpochMillis, String> {
+    let nanos = time::parse(text, TimeUnit::Rfc3339)?;
+    Ok(EpochMillis(nanos.0.div_euclid(1_000_000)))
 }
 
 #[cfg(test)]

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+#[path = "support/aggregate.rs"]
+mod aggregate;
 #[path = "pipeline_worker/beat.rs"]
 mod beat;
 #[path = "support/doors.rs"]
 mod doors;
+#[path = "pipeline_worker/records.rs"]
+mod records;
 #[path = "pipeline_worker/shards.rs"]
 mod shards;
 #[path = "pipeline_worker/sinks.rs"]

@@ -2,6 +2,8 @@
 //! stand of its own, lets something happen to it, and balances the books at the end: every reading
 //! put on the stream is a row or a dead letter.
 
+#[path = "support/aggregate.rs"]
+mod aggregate;
 #[path = "stories/fleet.rs"]
 mod fleet;
 #[path = "stories/http.rs"]
@@ -19,6 +21,8 @@ mod command_line;
 mod feeding;
 #[path = "stories/flow.rs"]
 mod flow;
+#[path = "stories/formats.rs"]
+mod formats;
 #[path = "stories/gone.rs"]
 mod gone;
 #[path = "support/influx.rs"]

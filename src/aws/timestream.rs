@@ -46,6 +46,16 @@ pub struct Table {
     pub version_from_arrival: bool,
 }
 
+impl Table {
+    /// Checks what Timestream is known to hold of names, sizes and limits.
+    ///
+    /// # Errors
+    /// The rule that the reading breaks.
+    pub fn check(&self, reading: &Reading) -> Result<(), String> {
+        check::check(reading, &self.measure_name)
+    }
+}
+
 /// One Timestream table.
 #[derive(Debug)]
 pub struct Timestream {

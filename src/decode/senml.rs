@@ -28,11 +28,11 @@ const ABSOLUTE_FROM_NANOS: i128 = (1 << 28) * 1_000_000_000;
 /// What a measure without name and unit is called.
 const UNNAMED: &str = "value";
 
-/// Decodes one payload. A pack is an array, which begins with `[` in JSON; in CBOR that byte
-/// would begin a byte string.
+/// Decodes one payload. A pack is an array, which begins with `[` in JSON; in CBOR that byte would
+/// begin a string, as would the `{` of a record without a pack.
 pub(super) fn decode(work: &mut Work<'_>, payload: &[u8]) -> Result<(), String> {
     let mut pack = Pack::new(work);
-    if payload.trim_ascii_start().starts_with(b"[") {
+    if matches!(payload.trim_ascii_start().first(), Some(b'[' | b'{')) {
         json::read(payload, &mut pack)?;
     } else {
         cbor::read(payload, &mut pack)?;

@@ -129,6 +129,12 @@ mod tests {
         }
 
         #[test]
+        fn what_was_written_is_read(nanos in any::<i64>()) {
+            let text = calendar::written(EpochNanos(nanos));
+            prop_assert_eq!(parse(&text, TimeUnit::Rfc3339), Ok(EpochNanos(nanos)), "{}", text);
+        }
+
+        #[test]
         fn whole_nanoseconds_come_back(nanos in any::<i64>()) {
             prop_assert_eq!(parse(&nanos.to_string(), TimeUnit::Nanos), Ok(EpochNanos(nanos)));
         }

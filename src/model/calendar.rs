@@ -1,5 +1,7 @@
 //! The calendar: days of the Gregorian one, and instants as RFC 3339 writes them.
 
+use super::EpochNanos;
+
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
@@ -117,6 +119,38 @@ fn days_of(year: i64, month: i64) -> i64 {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
+}
+
+/// Year, month and day of a day counted from 1970-01-01; the reverse of [`days`].
+fn date_of(day: i64) -> (i64, i64, i64) {
+    // Days of four hundred years, after which the calendar repeats itself.
+    const ERA: i64 = 146_097;
+    let days = day + 719_468;
+    let day_of_era = days.rem_euclid(ERA);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = year_of_era + days.div_euclid(ERA) * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+/// A time as RFC 3339 writes it, in UTC, with as many digits as it has.
+#[must_use]
+pub fn written(at: EpochNanos) -> String {
+    let (seconds, nanos) = (
+        at.0.div_euclid(1_000_000_000),
+        at.0.rem_euclid(1_000_000_000),
+    );
+    let (year, month, day) = date_of(seconds.div_euclid(DAY));
+    let of_day = seconds.rem_euclid(DAY);
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    let fraction = format!("{nanos:09}");
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{point}{fraction}Z")
 }
 
 #[cfg(test)]

@@ -82,6 +82,8 @@ pub(crate) struct StreamState {
     /// The stream itself is gone.
     pub(crate) missing: bool,
     pub(crate) iterators_given: u64,
+    /// The last hash key that each shard takes; none: all of them.
+    pub(crate) hash_keys_end: Option<u128>,
 }
 
 pub(crate) type MemoryStream = Shared<StreamState>;
@@ -97,6 +99,14 @@ impl MemoryStream {
     }
 
     pub(crate) fn put_at(&self, to: u32, payload: &str, arrival: EpochMillis) -> SequenceNumber {
+        self.put_record(to, Bytes::copy_from_slice(payload.as_bytes()), arrival)
+    }
+
+    pub(crate) fn put_bytes(&self, to: u32, payload: Vec<u8>) -> SequenceNumber {
+        self.put_record(to, payload.into(), tidewire::service::clock::wall())
+    }
+
+    fn put_record(&self, to: u32, data: Bytes, arrival: EpochMillis) -> SequenceNumber {
         self.with(|state| {
             state.next += 1;
             let seq: SequenceNumber = (10_000 + state.next).to_string().parse().unwrap();
@@ -105,7 +115,7 @@ impl MemoryStream {
                 seq: seq.clone(),
                 partition_key: Some(PartitionKey::from("key")),
                 arrival,
-                data: Bytes::copy_from_slice(payload.as_bytes()),
+                data,
             });
             seq
         })
@@ -137,7 +147,11 @@ impl Stream for MemoryStream {
                     message: "no such stream".to_owned(),
                 });
             }
-            Ok(state.shards.keys().map(listed).collect())
+            Ok(state
+                .shards
+                .keys()
+                .map(|id| listed(id, state.hash_keys_end))
+                .collect())
         })
     }
 
@@ -189,13 +203,13 @@ impl Stream for MemoryStream {
     }
 }
 
-fn listed(id: &ShardId) -> Shard {
+fn listed(id: &ShardId, hash_keys_end: Option<u128>) -> Shard {
     Shard {
         id: id.clone(),
         parent: None,
         adjacent_parent: None,
         starting_hash_key: "0".to_owned(),
-        ending_hash_key: u128::MAX.to_string(),
+        ending_hash_key: hash_keys_end.unwrap_or(u128::MAX).to_string(),
         starting_seq: "0".parse().unwrap(),
         ending_seq: None,
     }
