@@ -1,5 +1,7 @@
 //! Records become units on their way to sinks; units come back with their fate.
 
+use std::sync::Arc;
+
 use super::books::Rule;
 use super::budget::Brought;
 use super::lane::Fate;
@@ -103,14 +105,19 @@ impl Pipeline {
                 index: prepared.reading.position.index,
                 ..unit
             };
-            for sink in sinks.clone() {
-                if !self.options.is_meant(sink, &prepared) {
-                    continue;
-                }
-                match self.known_fate(now, sink, &prepared) {
-                    Some(fate) => self.settle(now, sink, unit, fate),
-                    None => self.lanes[sink.0].push(unit, prepared.clone(), now),
-                }
+            self.hand_on(now, unit, &prepared);
+        }
+    }
+
+    /// A reading to every sink that it is meant for.
+    fn hand_on(&mut self, now: Millis, unit: Unit, prepared: &Arc<Prepared>) {
+        for sink in self.sinks() {
+            if !self.options.is_meant(sink, prepared) {
+                continue;
+            }
+            match self.known_fate(now, sink, prepared) {
+                Some(fate) => self.settle(now, sink, unit, fate),
+                None => self.lanes[sink.0].push(unit, Arc::clone(prepared), now),
             }
         }
     }
