@@ -93,7 +93,7 @@ impl Pipeline {
         };
         let count = readings.len() as u64;
         shard.readings_read += count;
-        for sink in sinks.clone() {
+        for sink in sinks {
             let meant = self.options.meant(sink, &readings) as u64;
             let book = &mut self.books.sinks[sink.0];
             book.read += meant;
