@@ -222,6 +222,12 @@ async fn fleet() -> (Arc<Lossy>, Worker, Operator<Lossy>) {
     (table, worker, operator)
 }
 
+/// Where a lease with the checkpoint 7 begins: at that record, whose done part is dropped.
+fn at_seven() -> Start {
+    let seq = "7".parse().unwrap();
+    Start::At { seq, sub: 0 }
+}
+
 fn is_revoked(event: &Event) -> bool {
     matches!(event, Event::Revoked { .. })
 }
@@ -250,7 +256,7 @@ async fn a_released_lease_leaves_its_owner_by_the_next_renewal_and_is_read_again
     let Event::Granted { start, epoch, .. } = event else {
         panic!("{event:?}");
     };
-    assert_eq!(start, Start::After("7".parse().unwrap()));
+    assert_eq!(start, at_seven());
     assert!(epoch > seen.counter, "the counter only rises");
 }
 
@@ -326,7 +332,7 @@ async fn a_lease_is_handed_to_the_named_worker_drained_and_without_a_loss() {
     assert!(took <= Duration::from_secs(5), "{took:?}");
     assert!(
         matches!(&event, Event::Granted { shard, start, .. }
-            if *shard == row.shard && *start == Start::After("7".parse().unwrap())),
+            if *shard == row.shard && *start == at_seven()),
         "{event:?}"
     );
     assert_eq!(a.after(since, is_revoked), None, "nothing was torn away");

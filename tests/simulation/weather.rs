@@ -165,7 +165,8 @@ impl Sim {
             ..Weather::default()
         };
         for id in self.processes.keys().copied().collect::<Vec<_>>() {
-            let at = self.now + 1;
+            // At once: what was to wake in this very instant must not be put off, fences least of all.
+            let at = self.now;
             let process = self.processes.get_mut(&id).unwrap();
             process.paused_until = process.paused_until.min(self.now);
             process.turn_clock(self.now, 0);

@@ -19,6 +19,19 @@ async fn done(worker: &Process, sinks: &[&str], count: u64) -> Value {
     .await
 }
 
+/// Takes the table out of the stand's config file, as a team does that needs it no more.
+fn take_timestream_out(stand: &Stand) {
+    let config = std::fs::read_to_string(stand.text("config")).expect("the card names its config");
+    let without: String = config
+        .lines()
+        .filter(|line| {
+            !line.starts_with("database = ") && !line.starts_with("table = \"readings\"")
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(stand.text("config"), without).expect("the config can be written");
+}
+
 #[tokio::test]
 async fn a_team_moves_from_timestream_to_influx_without_a_gap() {
     let stand = Stand::start(&["--shards", "2", "--workers", "0"]).await;
@@ -54,15 +67,7 @@ async fn a_team_moves_from_timestream_to_influx_without_a_gap() {
     let mut alone = both.to_vec();
     alone.push(("TIDEWIRE_TIMESTREAM__DATABASE", ""));
     alone.push(("TIDEWIRE_TIMESTREAM__TABLE", ""));
-    let config = std::fs::read_to_string(stand.text("config")).expect("the card names its config");
-    let without: String = config
-        .lines()
-        .filter(|line| {
-            !line.starts_with("database = ") && !line.starts_with("table = \"readings\"")
-        })
-        .map(|line| format!("{line}\n"))
-        .collect();
-    std::fs::write(stand.text("config"), without).expect("the config can be written");
+    take_timestream_out(&stand);
     let mut worker = stand.worker(&alone);
     done(&worker, &["influx", "queue"], 100).await;
     worker.terminate();

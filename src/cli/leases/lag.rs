@@ -5,12 +5,16 @@ use std::time::Duration;
 use super::show::Lag;
 use crate::door::stream::Stream;
 use crate::lease::row::Row;
-use crate::model::EpochMillis;
+use crate::model::{Checkpoint, EpochMillis, Start};
 
 /// Asks the stream for the first record after the checkpoint. `now` is Kinesis's own clock, as the
 /// arrival is. None: the shard has ended, or still waits to be begun at a time to come.
 pub(super) async fn of(stream: &impl Stream, row: &Row, now: EpochMillis) -> Option<Lag> {
-    let start = row.start()?;
+    let start = match &row.checkpoint {
+        // Reading begins at the checkpoint's own record, in case it is an aggregate: that is no lag.
+        Checkpoint::At { seq, .. } => Start::After(seq.clone()),
+        _ => row.start()?,
+    };
     Some(match next(stream, row, &start).await {
         Ok((arrival, behind)) => {
             let age = arrival.map_or(0, |arrival| now.0.saturating_sub(arrival.0));
@@ -23,7 +27,7 @@ pub(super) async fn of(stream: &impl Stream, row: &Row, now: EpochMillis) -> Opt
 async fn next(
     stream: &impl Stream,
     row: &Row,
-    start: &crate::model::Start,
+    start: &Start,
 ) -> Result<(Option<EpochMillis>, Duration), crate::door::stream::Error> {
     let place = stream.iterator(&row.shard, start).await?;
     let page = stream.records(&place, 1).await?;

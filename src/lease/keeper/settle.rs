@@ -43,8 +43,11 @@ impl Keeper {
     }
 
     /// What a write of ours made of the row, against the invariants of writes. A row that somebody
-    /// else wrote since is no measure.
+    /// else wrote since is no measure: the counter tells, so writes that leave it alone are not held.
     fn vouch(&mut self, shard: &ShardId, flight: &Flight, after: Option<&Row>) {
+        if matches!(flight.op, Op::Create | Op::Begin | Op::GiveBack) {
+            return;
+        }
         let held = self.held.get(shard).map(|held| &held.row);
         let before = held
             .or_else(|| Some(&self.seen.0.get(shard)?.row))
@@ -112,6 +115,13 @@ impl Keeper {
         let same = row.filter(|row| row.counter == flight.counter);
         if flight.op == Op::Begin && same.is_some_and(|row| self.awaits(row)) {
             return Outcome::Applied;
+        }
+        // A leader of KCL 3 can assign us the very lease that we were about to take, over a row that
+        // still has our signature. Our own taking names us in `tw_owner`, and so does whoever asks
+        // for the lease then.
+        let unmarked = |row: &Row| row.tw_owner.is_none() && row.receiver.is_none();
+        if matches!(flight.op, Op::Take(_)) && row.is_some_and(unmarked) {
+            return Outcome::Lost;
         }
         classify(intent, row)
     }

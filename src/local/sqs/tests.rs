@@ -303,8 +303,8 @@ async fn batches_keep_the_limits_of_sqs() {
 }
 
 #[tokio::test]
-async fn queues_are_told_apart_purged_and_refused_by_name() {
-    let (running, client, sqs) = start().await;
+async fn queues_are_told_apart_and_refused_by_name() {
+    let (running, client, _) = start().await;
     let url = create(
         &client,
         "q",
@@ -350,7 +350,17 @@ async fn queues_are_told_apart_purged_and_refused_by_name() {
         .await
         .unwrap_err();
     assert!(error.into_service_error().is_queue_does_not_exist());
+    let peeked = running.http("GET", "/_local/peek?queue=none", "").await;
+    assert!(
+        peeked.starts_with("HTTP/1.1 404") && peeked.contains("only: q"),
+        "{peeked}"
+    );
+}
 
+#[tokio::test]
+async fn a_queue_is_purged_and_throttled_by_a_switch() {
+    let (_running, client, sqs) = start().await;
+    let url = create(&client, "q", &[]).await;
     send(&client, &url, "x").await;
     client.purge_queue().queue_url(&url).send().await.unwrap();
     let visible = QueueAttributeName::ApproximateNumberOfMessages;
@@ -368,10 +378,5 @@ async fn queues_are_told_apart_purged_and_refused_by_name() {
             .unwrap_err()
             .into_service_error()
             .is_request_throttled()
-    );
-    let peeked = running.http("GET", "/_local/peek?queue=none", "").await;
-    assert!(
-        peeked.starts_with("HTTP/1.1 404") && peeked.contains("only: q"),
-        "{peeked}"
     );
 }
