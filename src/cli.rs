@@ -16,6 +16,7 @@ pub mod process;
 pub mod store;
 pub mod worker;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -23,8 +24,8 @@ use clap::{Parser, Subcommand};
 use crate::service::settings::Settings;
 use failure::Failure;
 
-/// Live sensor data from a Kinesis stream into Timestream and onto people's screens, losing
-/// nothing.
+/// Live sensor data from a Kinesis stream into a time-series store and onto people's screens,
+/// losing nothing.
 ///
 /// Try it on this machine, with all of AWS embedded:  tidewire local
 #[derive(Debug, Parser)]
@@ -41,7 +42,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lease shards, read them, write readings to Timestream and SQS
+    /// Lease shards, read them, write readings to Timestream or InfluxDB and to SQS
     Worker,
     /// Push live readings from SQS to the viewers of the WebSocket API
     Broadcaster,
@@ -85,4 +86,18 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 
 fn load(config: Option<&Path>) -> Result<Settings, Failure> {
     Ok(Settings::load_from_process(config)?)
+}
+
+/// Writes text to standard output. A reader that has heard enough and gone (`| head`) is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    let written = output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(format!(
+            "standard output cannot be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -131,6 +131,11 @@ impl Decoder {
             Format::SenMl => senml::decode(&mut work, &payload)?,
             Format::Line => line::decode(&mut work, &payload)?,
         }
+        // An empty array, a pack of labels, a line of comment: none of it is a reading, and it ends by
+        // the same rule as an object without measures.
+        if work.decoded.readings.is_empty() && work.decoded.no_measures == 0 {
+            work.decoded.no_measures = 1;
+        }
         Ok(work.decoded)
     }
 }

@@ -197,6 +197,16 @@ fn bad_variables_are_named() {
 }
 
 #[test]
+fn letters_go_to_a_standard_queue() {
+    let env = [(
+        "TIDEWIRE_DEAD_LETTER__QUEUE_URL",
+        "https://sqs.example/letters.fifo",
+    )];
+    let refused = load(None, &env).unwrap_err().to_string();
+    assert!(refused.contains("use a standard queue"), "{refused}");
+}
+
+#[test]
 fn every_syntax_error_is_said_and_none_shows_its_line() {
     let problems = load_text(
         "syntax",

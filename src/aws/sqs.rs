@@ -102,26 +102,27 @@ pub fn is_fifo(url: &str) -> bool {
     url.ends_with(".fifo")
 }
 
-/// Characters of a message's group (AWS, `SendMessage`: 128 letters, digits and punctuation).
-const GROUP_MAX: usize = 128;
+/// Characters of a message's group or deduplication id (AWS, `SendMessage`: 128 letters, digits and
+/// punctuation). A position with its stream before it can be longer.
+const ID_CHARS_MAX: usize = 128;
 
-/// A device as a group's id: what AWS does not take is escaped, and what is too long is cut and
-/// ends with a hash of the whole, so that two devices stay two groups.
-fn group_id(device: &str) -> String {
+/// A device or a position as such an id: what AWS does not take is escaped, and what is too long is cut and
+/// ends with a hash of the whole, so that two stay two.
+fn bounded_id(text: &str) -> String {
     let is_taken = |c: char| c.is_ascii_graphic() && c != '%' && c != '~';
-    if device.len() <= GROUP_MAX && !device.is_empty() && device.chars().all(is_taken) {
-        return device.to_owned();
+    if text.len() <= ID_CHARS_MAX && !text.is_empty() && text.chars().all(is_taken) {
+        return text.to_owned();
     }
-    let mut id = String::with_capacity(GROUP_MAX);
-    for byte in device.bytes() {
+    let mut id = String::with_capacity(ID_CHARS_MAX);
+    for byte in text.bytes() {
         match char::from(byte) {
             c if is_taken(c) => id.push(c),
             _ => id.push_str(&format!("%{byte:02X}")),
         }
     }
-    if id.len() > GROUP_MAX || id.is_empty() {
-        let hash = format!("~{:032x}", fnv1a_128(device.as_bytes()));
-        id.truncate(GROUP_MAX - hash.len());
+    if id.len() > ID_CHARS_MAX || id.is_empty() {
+        let hash = format!("~{:032x}", fnv1a_128(text.as_bytes()));
+        id.truncate(ID_CHARS_MAX - hash.len());
         id.push_str(&hash);
     }
     id
@@ -163,8 +164,8 @@ impl QueueSender for Queue {
                 SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
                     .message_body(&message.body)
-                    .set_message_group_id(message.group.as_deref().map(group_id))
-                    .set_message_deduplication_id(once.map(ToOwned::to_owned))
+                    .set_message_group_id(message.group.as_deref().map(bounded_id))
+                    .set_message_deduplication_id(once.map(bounded_id))
                     .build()
                     .map_err(|error| unbuildable(OPERATION, &error))
             })
@@ -286,13 +287,13 @@ mod tests {
 
     #[test]
     fn a_device_is_a_group_whatever_its_characters_and_length() {
-        assert_eq!(group_id("pump-1"), "pump-1");
-        assert_eq!(group_id("pump 1/ä"), "pump%201/%C3%A4");
-        assert_ne!(group_id("a%20b"), group_id("a b"));
-        let long = |end: &str| group_id(&format!("{}{end}", "x".repeat(300)));
-        assert_eq!(long("1").len(), GROUP_MAX);
+        assert_eq!(bounded_id("pump-1"), "pump-1");
+        assert_eq!(bounded_id("pump 1/ä"), "pump%201/%C3%A4");
+        assert_ne!(bounded_id("a%20b"), bounded_id("a b"));
+        let long = |end: &str| bounded_id(&format!("{}{end}", "x".repeat(300)));
+        assert_eq!(long("1").len(), ID_CHARS_MAX);
         assert_ne!(long("1"), long("2"));
-        assert_eq!(group_id("").len(), 33);
+        assert_eq!(bounded_id("").len(), 33);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<(), Failure> {
     let shown = Shown::of(record, settings);
     let table = !args.json && std::io::stdout().is_terminal();
     let text = if table { shown.table() } else { shown.lines() };
-    print!("{text}");
+    super::print(&text)?;
     for note in &shown.notes {
         eprintln!("{note}");
     }

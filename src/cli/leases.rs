@@ -153,10 +153,9 @@ impl Desk {
             lease_duration: self.lease_duration(),
         };
         match list.json {
-            true => println!("{}", listing.json()),
-            false => print!("{}", listing.table()),
+            true => super::print(&format!("{}\n", listing.json())),
+            false => super::print(&listing.table()),
         }
-        Ok(())
     }
 
     async fn lags(

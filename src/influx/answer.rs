@@ -77,7 +77,8 @@ pub(super) fn judge(
                 return Verdict::Suspected(suspects);
             }
             // Calling everything rejected would turn a wrong setting into a flood of dead letters.
-            let fault = if is_about_lines(words) {
+            // 422 is said of what was well understood and does not fit, as one column too many.
+            let fault = if status == 422 || is_about_lines(words) {
                 Fault::Rejected
             } else {
                 Fault::Fatal
@@ -229,6 +230,7 @@ const ABOUT_LINES: &[&str] = &[
     "invalid field",
     "invalid tag",
     "limit exceeded",
+    "update to schema would exceed",
 ];
 
 fn is_about_lines(words: &str) -> bool {

@@ -35,6 +35,8 @@ fn fields_are_selected_and_renamed_by_their_flattened_names() {
     assert_eq!(names(&some), ["temperature", "x"]);
     let none = decode_by(by(&["y"], &[]), payload).unwrap();
     assert_eq!((none.readings.len(), none.no_measures), (0, 1));
+    let nothing = decode_by(by(&[], &[]), "[]").unwrap();
+    assert_eq!((nothing.readings.len(), nothing.no_measures), (0, 1));
     let both = Options {
         rename: map(&[("env.t", "x")]),
         ..Options::default()

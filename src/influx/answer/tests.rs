@@ -124,6 +124,14 @@ fn every_other_answer_says_what_to_do() {
             422,
             r#"{"code":"unprocessable entity","message":"points outside retention"}"#,
         ),
+        (
+            422,
+            r#"{"error":"Update to schema would exceed number of columns per table limit of 500 columns"}"#,
+        ),
+        (
+            400,
+            r#"{"message":"Update to schema would exceed number of columns per table limit of 500 columns"}"#,
+        ),
         (413, ""),
     ];
     for (status, body) in rejected {

@@ -158,6 +158,14 @@ fn sinks(settings: &Settings, reader: &mut Reader<'_>) {
             ),
         );
     }
+    let letters = settings.dead_letter.queue_url.as_ref();
+    if letters.is_some_and(|url| url.as_str().ends_with(".fifo")) {
+        reader.clash(
+            "dead_letter",
+            &["queue_url"],
+            "is a FIFO queue, and letters belong to no group: use a standard queue",
+        );
+    }
 }
 
 fn influx(settings: &Settings, reader: &mut Reader<'_>) {
