@@ -55,6 +55,11 @@ fuzz MINUTES="2":
 check-kpl:
     tests/peers/check-kpl
 
+# The browser's module on a simulated browser; needs Node 20
+test-client:
+    @command -v node >/dev/null || { echo "cannot run: this machine lacks Node 20 or later" >&2; exit 3; }
+    cd clients/browser && node --test
+
 # Write the pages that come from tables in the code
 bless:
     TIDEWIRE_BLESS=1 cargo test --test docs
