@@ -43,6 +43,10 @@ audit:
 check-influx:
     checks/influx
 
+# Terraform, Kubernetes manifests and IAM policies, without an account; needs Terraform, kubectl, npm and Python
+check-deploy:
+    checks/deploy-all
+
 # Each sink gone for SECONDS of real time while readings arrive
 check-outage SECONDS="60":
     checks/outage {{SECONDS}}

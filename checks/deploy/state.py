@@ -1,0 +1,94 @@
+"""What Terraform made of the module, looked at with AWS's own eyes: task definitions by botocore's model of
+ECS, settings by our page of them, limits that the schema does not know. `state.py STATE.json DOC`."""
+
+import json
+import sys
+import tomllib
+
+import botocore.session
+import botocore.validate
+
+from settings import settings_of
+
+# AWS: Lambda's quotas, IAM's quotas (all inline policies of a role together).
+LAMBDA_ENVIRONMENT_BYTES = 4096
+ROLE_POLICY_CHARS = 10_240
+
+
+def resources(module):
+    yield from module.get("resources", [])
+    for child in module.get("child_modules", []):
+        yield from resources(child)
+
+
+def task_definition(values, model):
+    """The request that the provider would make; the field names are ECS's own in the container."""
+    request = {
+        "family": values["family"],
+        "networkMode": values["network_mode"],
+        "requiresCompatibilities": values["requires_compatibilities"],
+        "cpu": values["cpu"],
+        "memory": values["memory"],
+        "taskRoleArn": values["task_role_arn"],
+        "executionRoleArn": values["execution_role_arn"],
+        "runtimePlatform": {
+            "cpuArchitecture": values["runtime_platform"][0]["cpu_architecture"],
+            "operatingSystemFamily": values["runtime_platform"][0]["operating_system_family"],
+        },
+        "containerDefinitions": json.loads(values["container_definitions"]),
+    }
+    shape = model.operation_model("RegisterTaskDefinition").input_shape
+    report = botocore.validate.ParamValidator().validate(request, shape)
+    return report.generate_report() if report.has_errors() else ""
+
+
+def look(values, kind, known, model):
+    """Sentences about one resource."""
+    _, variables = known
+    told = {}
+    if kind == "aws_ecs_task_definition":
+        if report := task_definition(values, model):
+            yield f"ECS would not take it: {report}"
+        for container in json.loads(values["container_definitions"]):
+            told |= {entry["name"]: entry["value"] for entry in container["environment"] + container["secrets"]
+                     if entry.setdefault("value", "") is not None}
+    if kind == "aws_lambda_function":
+        told = values["environment"][0]["variables"]
+        size = sum(len(key) + len(value) for key, value in told.items())
+        if size > LAMBDA_ENVIRONMENT_BYTES:
+            yield f"{size} bytes of variables, of which Lambda takes {LAMBDA_ENVIRONMENT_BYTES}"
+    for name in sorted(set(told) - variables):
+        yield f"{name} is no setting of docs/configuration.md"
+    if kind == "aws_iam_role_policy":
+        if len(values["policy"]) > ROLE_POLICY_CHARS:
+            yield f"a policy of {len(values['policy'])} characters"
+        for statement in json.loads(values["policy"])["Statement"]:
+            for action in statement["Action"]:
+                if "*" in action:
+                    yield f"`{action}`: name the actions"
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        state = json.load(file)["values"]
+    with open(sys.argv[2], encoding="utf-8") as file:
+        known = settings_of(file.read())
+    model = botocore.session.Session().get_service_model("ecs")
+    wrong, seen = [], 0
+    for resource in resources(state["root_module"]):
+        if resource["mode"] == "managed":
+            seen += 1
+            wrong += [f"{resource['address']}: {what}" for what in look(resource["values"], resource["type"], known, model)]
+    config = state.get("outputs", {}).get("config_toml", {}).get("value")
+    if config is not None:
+        for section, entries in tomllib.loads(config).items():
+            wrong += [f"config_toml: {section}.{key} is no setting of docs/configuration.md"
+                      for key in entries if (section, key) not in known[0]]
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    print(f"{seen} resources looked at" + ("" if config is None else ", and config_toml"))
+    sys.exit(1 if wrong or not seen else 0)
+
+
+if __name__ == "__main__":
+    main()
