@@ -4,6 +4,7 @@
 pub mod connections;
 pub mod dead_letters;
 pub mod fault;
+pub mod key_set;
 pub mod lease_table;
 pub mod put;
 pub mod queue;

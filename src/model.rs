@@ -13,6 +13,7 @@ pub mod reading;
 pub mod secret;
 pub mod shard;
 pub mod stream_id;
+pub mod ticket;
 pub mod time;
 
 pub use connection::{Connection, Posted, StoredTime, Wanted};
@@ -25,4 +26,5 @@ pub use reading::{Reading, Value};
 pub use secret::Secret;
 pub use shard::{ChildShard, HashKey, HashRange, Record, Shard, Start};
 pub use stream_id::{NotAStreamId, StreamId};
+pub use ticket::{Ticket, TicketHash};
 pub use time::{EpochMillis, EpochNanos, Millis};

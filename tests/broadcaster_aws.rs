@@ -2,6 +2,8 @@
 #![cfg(feature = "local")]
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "broadcaster_aws/keys.rs"]
+mod keys;
 #[path = "broadcaster_aws/screens.rs"]
 mod screens;
 #[path = "broadcaster_aws/support.rs"]

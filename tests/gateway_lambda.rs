@@ -17,10 +17,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tidewire::cli::gateway::{Error, run};
-use tidewire::door::connections::Connections;
+use tidewire::door::connections::{Connections, Tickets};
 use tidewire::door::fault::CallFailed;
 use tidewire::door::queue::QueueSender;
-use tidewire::model::{Connection, ConnectionId, Fault, Sent, StoredTime, Wanted};
+use tidewire::model::{
+    Connection, ConnectionId, Fault, Sent, StoredTime, Ticket, TicketHash, Wanted,
+};
 use tidewire::service::gateway::keys::Keys;
 use tidewire::service::gateway::token::{Rules, mint};
 use tidewire::service::gateway::{Gateway, Options};
@@ -59,6 +61,12 @@ impl Connections for Unreachable {
     }
 
     async fn forget(&self, _: &ConnectionId, _: Option<&StoredTime>) -> Result<bool, CallFailed> {
+        failed()
+    }
+}
+
+impl Tickets for Unreachable {
+    async fn spend(&self, _: &TicketHash, _: i64) -> Result<Option<Ticket>, CallFailed> {
         failed()
     }
 }
@@ -142,6 +150,8 @@ async fn it_runs_as_a_lambda_only() {
     let options = Options {
         rules: Rules::new(Keys::of_secret(&secret()).unwrap()),
         legacy_token: false,
+        tickets: false,
+        jwks_url: None,
         origins: Vec::new(),
         subscriptions_max: 10,
     };

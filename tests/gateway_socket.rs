@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use tidewire::door::connections::Connections;
+use tidewire::door::connections::{Connections, Tickets};
 use tidewire::door::fault::CallFailed;
 use tidewire::door::queue::QueueSender;
 use tidewire::local::apigateway::{ApiGateway, Options as ApiOptions};
-use tidewire::model::{Connection, ConnectionId, Sent, StoredTime, Wanted};
+use tidewire::model::{Connection, ConnectionId, Sent, StoredTime, Ticket, TicketHash, Wanted};
 use tidewire::service::clock;
 use tidewire::service::gateway::keys::Keys;
 use tidewire::service::gateway::token::{Rules, mint, sign};
@@ -77,6 +77,12 @@ impl Connections for Table {
     }
 }
 
+impl Tickets for Table {
+    async fn spend(&self, _: &TicketHash, _: i64) -> Result<Option<Ticket>, CallFailed> {
+        Ok(None)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Queue(Arc<Mutex<Vec<String>>>);
 
@@ -109,6 +115,8 @@ impl Stand {
         let options = Options {
             rules: Rules::new(Keys::of_secret(&secret()).unwrap()),
             legacy_token: false,
+            tickets: false,
+            jwks_url: None,
             origins: Vec::new(),
             subscriptions_max: 100,
         };

@@ -5,7 +5,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::door::connections::Connections;
+use crate::door::connections::{Connections, Tickets};
 use crate::door::queue::QueueSender;
 use crate::service::gateway::Gateway;
 
@@ -46,7 +46,9 @@ impl<'de> Deserialize<'de> for Event {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn run<C: Connections, Q: QueueSender>(gateway: Gateway<C, Q>) -> Result<(), Error> {
+pub async fn run<C: Connections + Tickets, Q: QueueSender>(
+    gateway: Gateway<C, Q>,
+) -> Result<(), Error> {
     // The runtime panics where these are missing.
     for name in NEEDED {
         if std::env::var_os(name).is_none() {

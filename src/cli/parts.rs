@@ -1,11 +1,14 @@
 //! From settings to the parts that services are made of: clients, adapters, options.
 
+use std::sync::Arc;
+
 use super::failure::Failure;
 use super::options;
 use super::store::Store;
 use crate::aws::connections::{self, Names};
 use crate::aws::dead_letters::SqsDeadLetters;
 use crate::aws::discovery::Discovery;
+use crate::aws::key_set;
 use crate::aws::kinesis::{Kinesis, StreamRef, Streams};
 use crate::aws::lease_table::DynamoLeases;
 use crate::aws::provision::patience::until_answered;
@@ -320,11 +323,16 @@ pub fn gateway(settings: &Settings, clients: &Clients) -> Result<LiveGateway, Fa
         .iter()
         .map(|url| Queue::at(sqs.clone(), url.as_str()))
         .collect();
-    Ok(Gateway::new(
+    let published = options.jwks_url.clone().map(key_set::Published::at);
+    let gateway = Gateway::new(
         options,
         connections::Table::new(clients.dynamodb(), names),
         queues,
-    ))
+    );
+    Ok(match published {
+        Some(set) => gateway.with_key_set(Arc::new(set)),
+        None => gateway,
+    })
 }
 
 /// The gateway on AWS's doors.

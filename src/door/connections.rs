@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::fault::CallFailed;
-use crate::model::{Connection, ConnectionId, Posted, StoredTime, Wanted};
+use crate::model::{Connection, ConnectionId, Posted, StoredTime, Ticket, TicketHash, Wanted};
 
 /// The connection table.
 pub trait Connections: Send + Sync + 'static {
@@ -33,6 +33,17 @@ pub trait Connections: Send + Sync + 'static {
         id: &ConnectionId,
         connected_at: Option<&StoredTime>,
     ) -> impl Future<Output = Result<bool, CallFailed>> + Send;
+}
+
+/// The table's tickets, for the gateway.
+pub trait Tickets: Send + Sync + 'static {
+    /// Spends a ticket: takes its row away, if it runs out after `now_s` (seconds since the epoch),
+    /// and says what it grants. `None` where there is none; of any number of callers one gets it.
+    fn spend(
+        &self,
+        ticket: &TicketHash,
+        now_s: i64,
+    ) -> impl Future<Output = Result<Option<Ticket>, CallFailed>> + Send;
 }
 
 /// The way to the screens: `@connections`.

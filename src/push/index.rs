@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::permit::{ANY_SUFFIX, permits};
+use super::permit::{ANY_SUFFIX, common, permits};
 use crate::model::{Connection, ConnectionId, DeviceId, Wanted};
 
 /// What one viewer may and wants to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sight {
     wanted: Wanted,
+    /// What the patterns among the wanted begin with.
+    prefixes: Vec<String>,
     allowed: Option<Vec<String>>,
 }
 
@@ -17,8 +19,17 @@ impl Sight {
     /// As a row says.
     #[must_use]
     pub fn of(row: &Connection) -> Self {
+        let prefixes = match &row.wanted {
+            Wanted::All => Vec::new(),
+            Wanted::Devices(ids) => ids
+                .iter()
+                .filter_map(|id| id.strip_suffix(ANY_SUFFIX))
+                .map(str::to_owned)
+                .collect(),
+        };
         Self {
             wanted: row.wanted.clone(),
+            prefixes,
             allowed: row.allowed.clone(),
         }
     }
@@ -28,7 +39,9 @@ impl Sight {
     pub fn sees(&self, device: &str) -> bool {
         let wants = match &self.wanted {
             Wanted::All => true,
-            Wanted::Devices(ids) => ids.contains(device),
+            Wanted::Devices(ids) => {
+                ids.contains(device) || self.prefixes.iter().any(|begin| device.starts_with(begin))
+            }
         };
         wants && self.may_see(device)
     }
@@ -51,8 +64,10 @@ impl Sight {
     #[must_use]
     pub fn exact(&self) -> Option<impl Iterator<Item = &String>> {
         match &self.wanted {
-            Wanted::Devices(ids) => Some(ids.iter().filter(|id| self.may_see(id))),
-            Wanted::All => None,
+            Wanted::Devices(ids) if self.prefixes.is_empty() => {
+                Some(ids.iter().filter(|id| self.may_see(id)))
+            }
+            _ => None,
         }
     }
 
@@ -62,19 +77,16 @@ impl Sight {
             return vec![Key::Everything];
         }
         match (&self.wanted, &self.allowed) {
-            (Wanted::Devices(ids), _) => ids
-                .iter()
-                .filter(|id| self.may_see(id))
-                .map(|id| Key::Device(DeviceId::from(id.as_str())))
-                .collect(),
+            (Wanted::Devices(ids), None) => ids.iter().map(|id| Key::of(id)).collect(),
+            (Wanted::Devices(ids), Some(rights)) => {
+                let pairs = ids
+                    .iter()
+                    .flat_map(|id| rights.iter().map(move |right| (right, id)));
+                let both = pairs.filter_map(|(right, id)| common(right, id));
+                both.map(Key::of).collect()
+            }
             (Wanted::All, None) => vec![Key::Everything],
-            (Wanted::All, Some(patterns)) => patterns
-                .iter()
-                .map(|pattern| match pattern.strip_suffix(ANY_SUFFIX) {
-                    Some(prefix) => Key::Prefix(prefix.to_owned()),
-                    None => Key::Device(DeviceId::from(pattern.as_str())),
-                })
-                .collect(),
+            (Wanted::All, Some(rights)) => rights.iter().map(|right| Key::of(right)).collect(),
         }
     }
 }
@@ -84,6 +96,15 @@ enum Key {
     Everything,
     Device(DeviceId),
     Prefix(String),
+}
+
+impl Key {
+    fn of(entry: &str) -> Self {
+        match entry.strip_suffix(ANY_SUFFIX) {
+            Some(prefix) => Self::Prefix(prefix.to_owned()),
+            None => Self::Device(DeviceId::from(entry)),
+        }
+    }
 }
 
 /// The index is full: the row stays unserved.

@@ -4,7 +4,7 @@
 //!
 //! | route | does | answers |
 //! |---|---|---|
-//! | `$connect` | checks origin and token, writes the row | 200 and the subprotocol; 401, 403; 500 |
+//! | `$connect` | checks origin and token, or spends a ticket, and writes the row | 200 and the subprotocol; 401, 403; 500, 503 |
 //! | `$disconnect` | deletes the row | 200 |
 //! | `subscribe` | *replaces* what the viewer wants | `{"type":"subscribed","device_ids":[..]}` |
 //! | `unsubscribe` | takes ids away, all of them where none is named | the same, with what is left |
@@ -21,8 +21,8 @@
 //! no such messages).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
@@ -33,20 +33,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::time::timeout;
 
-use self::handshake::{Headers, Offer, Refusal};
+use self::handshake::Refusal;
 use self::message::{Ask, Complaint};
-use crate::door::connections::Connections;
+use self::published::Published;
+use crate::door::connections::{Connections, Tickets};
 use crate::door::fault::CallFailed;
+use crate::door::key_set::KeySet;
 use crate::door::queue::QueueSender;
 use crate::model::message::{Control, ControlKind, VERSION};
-use crate::model::{Connection, ConnectionId, EpochMillis, Fault, Sent, StoredTime, Wanted};
+use crate::model::{ConnectionId, EpochMillis, Fault, Sent, StoredTime};
 use crate::push::spread::queue_of;
-use crate::service::clock;
+use crate::service::clock::{self, Clock};
 
+mod admission;
 pub mod handshake;
 pub mod keys;
 pub mod message;
 mod options;
+mod published;
+mod ticket;
 pub mod token;
 
 pub use options::{Options, OptionsError};
@@ -66,6 +71,8 @@ pub const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3600);
 #[derive(Debug)]
 pub struct Gateway<C, Q> {
     options: Options,
+    /// Keys beside those of the options.
+    published: Option<Published>,
     connections: C,
     queues: Vec<Q>,
 }
@@ -73,16 +80,24 @@ pub struct Gateway<C, Q> {
 /// What a client is told when the table fails: nothing of the reason.
 struct TableFailed;
 
-impl<C: Connections, Q: QueueSender> Gateway<C, Q> {
+impl<C: Connections + Tickets, Q: QueueSender> Gateway<C, Q> {
     /// A handler on this table; `queues` are the senders of `queue.urls` in their order, or none
     /// where no control messages are wanted (`queue.format = "single"`).
     #[must_use]
     pub fn new(options: Options, connections: C, queues: Vec<Q>) -> Self {
         Self {
             options,
+            published: None,
             connections,
             queues,
         }
+    }
+
+    /// Checks tokens also with the keys that are published here.
+    #[must_use]
+    pub fn with_key_set(mut self, set: Arc<dyn KeySet>) -> Self {
+        self.published = Some(Published::new(set, Clock::start()));
+        self
     }
 
     /// Answers one event. Never fails: what goes wrong is an answer too.
@@ -119,7 +134,7 @@ impl<C: Connections, Q: QueueSender> Gateway<C, Q> {
         now: EpochMillis,
     ) -> ApiGatewayProxyResponse {
         let at = connected_at(event.request_context.connected_at, now);
-        let (row, offer) = match self.admit(id, event, at, now) {
+        let (row, offer) = match self.admit(id, event, at, now).await {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 tracing::info!(connection = %id, reason = %refusal, "handshake refused");
@@ -136,40 +151,6 @@ impl<C: Connections, Q: QueueSender> Gateway<C, Q> {
         let mut answer = status(200);
         answer.headers.insert(SEC_WEBSOCKET_PROTOCOL, echo);
         answer
-    }
-
-    /// Decides about a handshake: the row to write and what was offered.
-    fn admit(
-        &self,
-        id: &ConnectionId,
-        event: &ApiGatewayWebsocketProxyRequest,
-        connected_at: EpochMillis,
-        now: EpochMillis,
-    ) -> Result<(Connection, Offer), Refusal> {
-        let headers = Headers {
-            single: &event.headers,
-            multi: &event.multi_value_headers,
-        };
-        handshake::check_origin(headers, &self.options.origins)?;
-        let offer = Offer::read(headers, self.options.legacy_token)?;
-        let now_s = now.0.div_euclid(1000);
-        let claims = token::verify(&offer.token, now_s, &self.options.rules)?;
-        let life_s = i64::try_from(CONNECTION_LIFE.as_secs()).unwrap_or(i64::MAX);
-        let ends_s = connected_at.0.div_euclid(1000).saturating_add(life_s);
-        let wanted = if offer.is_bare {
-            Wanted::All
-        } else {
-            Wanted::Devices(BTreeSet::new())
-        };
-        let row = Connection {
-            id: id.clone(),
-            connected_at: Some(StoredTime::Number(connected_at.to_string())),
-            wanted,
-            allowed: claims.allowed,
-            expires_at: Some(claims.expires_at_s.min(ends_s)),
-            principal: claims.principal,
-        };
-        Ok((row, offer))
     }
 
     /// Deletes the row, unless it is of a later connection under the same id.

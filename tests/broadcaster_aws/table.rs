@@ -3,12 +3,12 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use tidewire::aws::Endpoints;
-use tidewire::aws::connections::{Names, Table};
+use tidewire::aws::connections::{Names, SESSION_EXPIRES_AT, TICKETS, Table};
 use tidewire::aws::provision::{ConnectionTable, create_connection_table};
 use tidewire::door::Fault;
-use tidewire::door::connections::Connections as _;
+use tidewire::door::connections::{Connections as _, Tickets as _};
 use tidewire::local::dynamodb::DynamoDb;
-use tidewire::model::{Connection, ConnectionId, StoredTime, Wanted};
+use tidewire::model::{Connection, ConnectionId, StoredTime, Ticket, TicketHash, Wanted};
 
 use crate::support::{Running, clients, start};
 
@@ -188,4 +188,43 @@ async fn a_missing_table_is_a_fault_for_a_person() {
     let (_running, client, _) = table().await;
     let absent = Table::new(client, Names::of("absent"));
     assert_eq!(absent.list().await.unwrap_err().fault, Fault::Fatal);
+}
+
+/// A ticket as a server of somebody's own files it.
+async fn file(client: &Client, hash: &TicketHash, expires_at: &str) {
+    client
+        .put_item()
+        .table_name(TABLE)
+        .item("LookupKey", s(TICKETS))
+        .item("SortKey", s(hash.as_str()))
+        .item("expires_at", AttributeValue::N(expires_at.to_owned()))
+        .item("principal", s("grace"))
+        .item("allowed", AttributeValue::Ss(vec!["pump-*".to_owned()]))
+        .item(SESSION_EXPIRES_AT, AttributeValue::N("2000".to_owned()))
+        .send()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_ticket_is_spent_by_one_of_many_who_come_with_it() {
+    let (_running, client, table) = table().await;
+    let hash = TicketHash::of(&[7; 32]);
+    file(&client, &hash, "1000").await;
+    assert_eq!(table.spend(&hash, 1_000).await.unwrap(), None, "it ran out");
+    let all = (0..20).map(|_| table.spend(&hash, 999));
+    let all = futures_util::future::join_all(all).await;
+    let spent: Vec<Ticket> = all.into_iter().filter_map(|one| one.unwrap()).collect();
+    let right = Ticket {
+        principal: Some("grace".to_owned()),
+        allowed: Some(vec!["pump-*".to_owned()]),
+        session_expires_at: Some(2_000),
+    };
+    assert_eq!(spent, [right]);
+    assert_eq!(table.spend(&hash, 999).await.unwrap(), None);
+    assert_eq!(
+        table.list().await.unwrap(),
+        [],
+        "tickets are no connections"
+    );
 }

@@ -29,15 +29,27 @@ pub(super) enum Refusal {
     /// See there.
     #[error(transparent)]
     Token(#[from] Refused),
+    /// Never made, run out, or spent by somebody before.
+    #[error("there is no such ticket, or it was spent, or it ran out")]
+    Ticket,
+    /// The issuer's keys have not been read yet, and cannot be.
+    #[error("the token keys could not be read")]
+    NoKeys,
+    /// The table did not say whether there is such a ticket.
+    #[error("the ticket could not be looked up")]
+    Unavailable,
 }
 
 impl Refusal {
-    /// 401: come with another token; 403: no token of this kind, or no page of that origin, helps.
+    /// 401: come with another token; 403: no token of this kind, or no page of that origin, helps;
+    /// 500 and 503: the token may be good, come again.
     pub(super) fn status(self) -> i64 {
         match self {
-            Self::NoToken => 401,
+            Self::NoToken | Self::Ticket => 401,
             Self::Origin | Self::Token(Refused::Claim) => 403,
             Self::Token(_) => 401,
+            Self::Unavailable => 500,
+            Self::NoKeys => 503,
         }
     }
 }

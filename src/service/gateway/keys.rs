@@ -61,6 +61,12 @@ impl Keys {
         }]))
     }
 
+    /// None: where tokens are checked with published keys only, or tickets are all there is.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// These keys and those of another set.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::{Connection, Wanted};
-use crate::push::permit::{ANY_SUFFIX, permits};
+use crate::push::permit::{ANY_SUFFIX, covers, permits_asking};
 
 /// API Gateway takes messages of up to 128 KB from a client.
 pub const MESSAGE_BYTES_MAX: usize = 128 * 1024;
@@ -25,6 +25,10 @@ const FRAME_BYTES_MAX: usize = 32 * 1024;
 /// Refused ids named in an error frame at most: enough to find the mistake by. Fewer where they
 /// would not fit a frame: a control character of an id takes six bytes in JSON.
 const NAMED_MAX: usize = 10;
+
+/// Patterns of one subscription. Whether a device is wanted is found by its id at once, but by
+/// patterns one after the other.
+pub const PATTERNS_MAX: usize = 50;
 
 /// Stands for all devices where it is the only id.
 const ALL: &str = "*";
@@ -47,18 +51,22 @@ pub(super) enum Complaint {
     BadMessage,
     #[error("device_ids is a list of texts, each of 1 to {DEVICE_BYTES_MAX} bytes")]
     BadDeviceIds,
-    #[error("patterns are not taken here: name the devices, or [\"*\"] for all")]
-    Pattern,
     #[error("the action is none of subscribe, unsubscribe and ping")]
     UnknownAction,
     #[error("{asked} device ids are too many, at most {most} can be subscribed")]
     TooMany { asked: usize, most: usize },
+    #[error("{0} patterns are too many, at most {PATTERNS_MAX} can be subscribed")]
+    TooManyPatterns(usize),
     #[error("the message or its device ids are too large")]
     TooLarge,
     #[error("your token does not allow these devices; nothing was changed")]
     NotAllowed(Vec<String>),
     #[error("you are subscribed to all devices: subscribe to those you want instead")]
     AllButSome,
+    #[error(
+        "your subscription to {0} takes these in: unsubscribe it, or subscribe to those you want"
+    )]
+    Covered(String),
     #[error("this connection is not known any more: connect again")]
     NotConnected,
     #[error("your token has run out: connect again with a new one")]
@@ -72,12 +80,11 @@ impl Complaint {
         match self {
             Self::BadMessage => "bad_message",
             Self::BadDeviceIds => "bad_device_ids",
-            Self::Pattern => "pattern",
             Self::UnknownAction => "unknown_action",
-            Self::TooMany { .. } => "too_many",
+            Self::TooMany { .. } | Self::TooManyPatterns(_) => "too_many",
             Self::TooLarge => "too_large",
             Self::NotAllowed(_) => "not_allowed",
-            Self::AllButSome => "all_but_some",
+            Self::AllButSome | Self::Covered(_) => "all_but_some",
             Self::NotConnected => "not_connected",
             Self::Expired => "expired",
             Self::Unavailable => "unavailable",
@@ -128,7 +135,8 @@ pub(super) fn read(body: &str, most: usize) -> Result<Ask, Complaint> {
     }
 }
 
-/// `device_ids`: absent or with a `"*"` among them, all; an empty list, none.
+/// `device_ids`: absent or with a `"*"` among them, all; an empty list, none. An id that ends with
+/// `*` is a pattern: every device whose id begins so.
 fn devices(field: Option<Value>, most: usize) -> Result<Wanted, Complaint> {
     let Some(field) = field else {
         return Ok(Wanted::All);
@@ -148,8 +156,9 @@ fn devices(field: Option<Value>, most: usize) -> Result<Wanted, Complaint> {
     {
         return Err(Complaint::BadDeviceIds);
     }
-    if ids.iter().any(|id| id.ends_with(ANY_SUFFIX)) {
-        return Err(Complaint::Pattern);
+    let patterns = ids.iter().filter(|id| id.ends_with(ANY_SUFFIX)).count();
+    if patterns > PATTERNS_MAX {
+        return Err(Complaint::TooManyPatterns(patterns));
     }
     if ids.iter().map(String::len).sum::<usize>() > DEVICES_BYTES_MAX {
         return Err(Complaint::TooLarge);
@@ -164,7 +173,7 @@ pub(super) fn wanted_after(row: &Connection, ask: Ask) -> Result<Wanted, Complai
         Ask::Subscribe(Wanted::Devices(ids)) => {
             let allowed = row.allowed.as_deref();
             let (may, may_not): (BTreeSet<String>, BTreeSet<String>) =
-                ids.into_iter().partition(|id| permits(allowed, id));
+                ids.into_iter().partition(|id| permits_asking(allowed, id));
             if may_not.is_empty() {
                 Ok(Wanted::Devices(may))
             } else {
@@ -176,7 +185,12 @@ pub(super) fn wanted_after(row: &Connection, ask: Ask) -> Result<Wanted, Complai
             Wanted::All if !without.is_empty() => Err(Complaint::AllButSome),
             Wanted::All => Ok(Wanted::All),
             Wanted::Devices(ids) => {
-                Ok(Wanted::Devices(ids.difference(&without).cloned().collect()))
+                let rest: BTreeSet<String> = ids.difference(&without).cloned().collect();
+                let of_rest = |gone: &String| rest.iter().find(|left| covers(left, gone));
+                match without.iter().find_map(of_rest) {
+                    Some(pattern) => Err(Complaint::Covered(pattern.clone())),
+                    None => Ok(Wanted::Devices(rest)),
+                }
             }
         },
         Ask::Ping => Ok(row.wanted.clone()),

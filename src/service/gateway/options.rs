@@ -13,6 +13,10 @@ pub struct Options {
     pub rules: Rules,
     /// `gateway.legacy_token`: a single bare token is taken, and echoed, as the blog's page needs.
     pub legacy_token: bool,
+    /// `gateway.tickets`: one-time tickets are taken, too.
+    pub tickets: bool,
+    /// Where token keys are published, beside those of the rules.
+    pub jwks_url: Option<String>,
     /// Origins of pages that may connect, as browsers write them (`https://example.org`); none
     /// given: every page may.
     pub origins: Vec<String>,
@@ -34,8 +38,15 @@ pub enum OptionsError {
     /// The keys themselves.
     #[error("the gateway's token keys: {0}")]
     Keys(#[from] KeysError),
+    /// Keys that somebody on the way could change.
+    #[error(
+        "`gateway.jwks_url` must begin with `https://`: token keys over plain HTTP can be anybody's"
+    )]
+    PlainHttp,
     /// Nothing is configured to check tokens with.
-    #[error("set `gateway.hs256_secret`, `gateway.hs256_secret_file` or `gateway.jwks_file`")]
+    #[error(
+        "set `gateway.hs256_secret`, `gateway.hs256_secret_file`, `gateway.jwks_url` or `gateway.jwks_file`, or `gateway.tickets = true`"
+    )]
     NoKeys,
 }
 
@@ -49,8 +60,13 @@ impl Options {
             (Some(secret), Some(path)) => Keys::of_secret(secret)?.and(of_file(path)?),
             (Some(secret), None) => Keys::of_secret(secret)?,
             (None, Some(path)) => of_file(path)?,
+            (None, None) if settings.jwks_url.is_some() || settings.tickets => Keys::none(),
             (None, None) => return Err(OptionsError::NoKeys),
         };
+        let jwks_url = settings.jwks_url.as_ref().map(|url| url.as_str());
+        if !jwks_url.is_none_or(is_safe) {
+            return Err(OptionsError::PlainHttp);
+        }
         Ok(Self {
             rules: Rules {
                 issuer: settings.issuer.clone(),
@@ -59,10 +75,23 @@ impl Options {
                 ..Rules::new(keys)
             },
             legacy_token: settings.legacy_token,
+            tickets: settings.tickets,
+            jwks_url: jwks_url.map(str::to_owned),
             origins: settings.origins.clone(),
             subscriptions_max: usize::try_from(settings.subscriptions_max).unwrap_or(usize::MAX),
         })
     }
+}
+
+/// Nobody sits between us and this machine.
+fn is_safe(url: &str) -> bool {
+    let host = url.strip_prefix("http://").map(|rest| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host)
+    });
+    host.is_none_or(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]"))
 }
 
 fn of_file(path: &str) -> Result<Keys, OptionsError> {

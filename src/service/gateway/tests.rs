@@ -2,9 +2,11 @@ use serde_json::{Value, json};
 
 use super::token::{sign, verify};
 use super::*;
+use crate::model::{Connection, Wanted};
 
 mod doors;
 mod messages;
+mod ways_in;
 
 use doors::{CONNECTED_AT, ID, Log, Mood, NOW, NOW_S, SECRET, Stand, devices, secret, token};
 

@@ -108,6 +108,16 @@ pub enum Refused {
 /// # Errors
 /// [`Refused`], with the first reason found.
 pub fn verify(token: &str, now_s: i64, rules: &Rules) -> Result<Claims, Refused> {
+    verify_with(token, now_s, rules, &rules.keys)
+}
+
+/// [`verify`] with other keys than the rules'.
+pub(super) fn verify_with(
+    token: &str,
+    now_s: i64,
+    rules: &Rules,
+    keys: &Keys,
+) -> Result<Claims, Refused> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Refused::TooLong);
     }
@@ -116,7 +126,7 @@ pub fn verify(token: &str, now_s: i64, rules: &Rules) -> Result<Claims, Refused>
         return Err(Refused::Critical);
     }
     let mut why = Refused::NoKey;
-    for key in rules.keys.candidates(header.alg, header.kid.as_deref()) {
+    for key in keys.candidates(header.alg, header.kid.as_deref()) {
         match signed(token, key) {
             Ok(claims) => return judge(&claims, now_s, rules),
             Err(reason) => why = reason,

@@ -156,9 +156,14 @@ impl Settings {
     pub fn gateway(&self) -> Result<GatewaySettings, Problems> {
         let mut missing = Missing::new(self);
         let table = missing.want("connections", "table", &self.connections.table);
-        if self.gateway.hs256_secret.is_none() && self.gateway.jwks_file.is_none() {
+        let keys = &self.gateway;
+        let any = keys.hs256_secret.is_some()
+            || keys.jwks_file.is_some()
+            || keys.jwks_url.is_some()
+            || keys.tickets;
+        if !any {
             missing.note(
-                "no way to check tokens: set `gateway.hs256_secret`, `gateway.hs256_secret_file` or `gateway.jwks_file`".to_owned(),
+                "no way to check tokens: set `gateway.hs256_secret`, `gateway.hs256_secret_file`, `gateway.jwks_url` or `gateway.jwks_file`, or `gateway.tickets = true`".to_owned(),
             );
         }
         missing.finish(table.map(|connections_table| GatewaySettings { connections_table }))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::Sent;
+use crate::model::{Connection, Sent, Ticket, TicketHash, Wanted};
 use crate::service::gateway::keys::Keys;
 use crate::service::gateway::token::{Rules, mint};
 use crate::service::settings::Secret;
@@ -46,6 +46,8 @@ async fn meet(mood: Mood) -> Result<(), CallFailed> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     pub(super) rows: Arc<Mutex<BTreeMap<ConnectionId, Connection>>>,
+    /// With when they run out.
+    pub(super) tickets: Arc<Mutex<BTreeMap<TicketHash, (i64, Ticket)>>>,
     pub(super) mood: Arc<Mutex<Mood>>,
 }
 
@@ -103,6 +105,18 @@ impl Connections for Table {
     }
 }
 
+impl Tickets for Table {
+    async fn spend(&self, ticket: &TicketHash, now_s: i64) -> Result<Option<Ticket>, CallFailed> {
+        self.meet().await?;
+        let mut tickets = self.tickets.lock().unwrap();
+        match tickets.get(ticket) {
+            Some((ends_s, _)) if *ends_s > now_s => {}
+            _ => return Ok(None),
+        }
+        Ok(tickets.remove(ticket).map(|(_, ticket)| ticket))
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     pub(super) sent: Arc<Mutex<Vec<String>>>,
@@ -137,6 +151,8 @@ impl Stand {
         let mut options = Options {
             rules: Rules::new(Keys::of_secret(&secret()).unwrap()),
             legacy_token: false,
+            tickets: false,
+            jwks_url: None,
             origins: Vec::new(),
             subscriptions_max: 1_000,
         };

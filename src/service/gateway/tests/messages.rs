@@ -148,9 +148,27 @@ async fn device_ids_that_are_none_are_refused() {
         let frame = subscribe(&stand, &bad).await;
         assert_eq!(object(&frame), ("error", "bad_device_ids"), "{bad}");
     }
-    let frame = subscribe(&stand, &json!(["hall-*"])).await;
-    assert_eq!(object(&frame), ("error", "pattern"));
+    let many: Vec<String> = (0..51).map(|n| format!("hall-{n}/*")).collect();
+    let frame = subscribe(&stand, &json!(many)).await;
+    assert_eq!(object(&frame), ("error", "too_many"));
     assert_eq!(stand.wanted(), devices(&[]));
+}
+
+#[tokio::test]
+async fn patterns_are_subscribed_as_far_as_the_token_allows_something_in_them() {
+    let stand = Stand::connected(|row| row.allowed = Some(vec!["hall-7/*".to_owned()])).await;
+    let frame = subscribe(&stand, &json!(["hall-*", "hall-7/fan"])).await;
+    assert_eq!(frame["type"], "subscribed");
+    assert_eq!(stand.wanted(), devices(&["hall-*", "hall-7/fan"]));
+    let frame = subscribe(&stand, &json!(["hall-8/*"])).await;
+    assert_eq!(object(&frame), ("error", "not_allowed"));
+    assert_eq!(stand.wanted(), devices(&["hall-*", "hall-7/fan"]));
+    // A device cannot be taken out of a pattern; the pattern itself can go.
+    let out = |ids: Value| json!({ "action": "unsubscribe", "device_ids": ids }).to_string();
+    let frame = stand.say("unsubscribe", &out(json!(["hall-7/fan"]))).await;
+    assert_eq!(object(&frame), ("error", "all_but_some"));
+    let frame = stand.say("unsubscribe", &out(json!(["hall-*"]))).await;
+    assert_eq!(frame["device_ids"], json!(["hall-7/fan"]));
 }
 
 #[tokio::test]

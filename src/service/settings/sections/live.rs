@@ -52,6 +52,13 @@ section! {
         hs256_secret: Option<Secret>;
         /// A file with the public keys (JWKS) of RS256, ES256 or `EdDSA` tokens.
         jwks_file: Option<String>;
+        /// Where the issuer publishes those keys (a JWKS URL). Read at the first handshake, every
+        /// hour, and when a token names a key that is missing (at most every 30 s); while it cannot
+        /// be reached, the keys last read serve for a day.
+        jwks_url: Option<Url>;
+        /// Take one-time tickets as well (docs/screens.md): rows of the connection table that your
+        /// own server writes, each good for one handshake.
+        tickets: bool = "false";
         /// The issuer (`iss`) a token must name. Not set: any.
         issuer: Option<String>;
         /// The audience (`aud`) a token must name. Not set: a token that names one is refused,
