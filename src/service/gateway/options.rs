@@ -138,6 +138,39 @@ mod tests {
     }
 
     #[test]
+    fn published_keys_come_over_tls_or_from_this_machine() {
+        let url = |url| read(&[("TIDEWIRE_GATEWAY__JWKS_URL", url)]);
+        for safe in [
+            "https://id.example/jwks",
+            "http://127.0.0.1:9/jwks",
+            "http://localhost",
+        ] {
+            assert_eq!(url(safe).unwrap().jwks_url.as_deref(), Some(safe));
+        }
+        for open in [
+            "http://id.example/jwks",
+            "http://127.0.0.1.example/jwks",
+            "http://10.0.0.1",
+        ] {
+            assert!(
+                url(open)
+                    .unwrap_err()
+                    .contains("must begin with `https://`"),
+                "{open}"
+            );
+        }
+    }
+
+    #[test]
+    fn tickets_alone_are_a_way_in() {
+        assert!(
+            read(&[("TIDEWIRE_GATEWAY__TICKETS", "true")])
+                .unwrap()
+                .tickets
+        );
+    }
+
+    #[test]
     fn no_keys_or_unreadable_ones_are_said_in_a_sentence() {
         assert!(
             read(&[])
