@@ -73,7 +73,7 @@ def value_of(dynamic):
     if 2 in inside:
         return json.loads(inside[2])
     packed = inside.get(1)
-    return None if packed is None else msgpack.unpackb(packed, ext_hook=lambda code, _: UNKNOWN if code == 0 else UNKNOWN,
+    return None if packed is None else msgpack.unpackb(packed, ext_hook=lambda *_: UNKNOWN,
                                                        strict_map_key=False)
 
 
@@ -150,10 +150,15 @@ def faker(kind, given):
             return False
         if type_of == "number":
             return 1
+        paths = {
+            "aws_kinesis_stream": "kinesis:{}:stream/{}", "aws_cloudwatch_log_group": "logs:{}:log-group:{}",
+            "aws_secretsmanager_secret": "secretsmanager:{}:secret:{}-a1b2c3", "aws_ecs_cluster": "ecs:{}:cluster/{}",
+        }
+        path = paths.get(kind, kind.removeprefix("aws_").split("_")[0] + ":{}:{}")
         texts = {
             "account_id": ACCOUNT, "id": name_of(), "region": REGION, "partition": "aws",
             "url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name_of()}",
-            "arn": f"arn:aws:{kind.removeprefix('aws_').split('_')[0]}:{REGION}:{ACCOUNT}:{name_of()}",
+            "arn": "arn:aws:" + path.format(f"{REGION}:{ACCOUNT}", name_of()),
             "execution_arn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:abc123",
             "invoke_url": f"wss://abc123.execute-api.{REGION}.amazonaws.com/{name_of()}",
             "invoke_arn": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{name_of()}/invocations",

@@ -1,12 +1,15 @@
 """What Terraform made of the module, looked at with AWS's own eyes: task definitions by botocore's model of
-ECS, settings by our page of them, limits that the schema does not know. `state.py STATE.json DOC`."""
+ECS, policies by AWS's list of actions and what each may be limited to (as policy_sentry has it), settings by our
+page of them, limits that the schema does not know. `state.py STATE.json DOC`."""
 
 import json
+import re
 import sys
 import tomllib
 
 import botocore.session
 import botocore.validate
+from policy_sentry.querying.actions import get_action_data
 
 from settings import settings_of
 
@@ -42,6 +45,34 @@ def task_definition(values, model):
     return report.generate_report() if report.has_errors() else ""
 
 
+def shape(arn_format):
+    """An action's kind of resource as a pattern; a wildcard in a policy stands for what a name stands for."""
+    return re.compile("".join(
+        r"[^\x00]+" if part.startswith("${") else re.escape(part)
+        for part in re.split(r"(\$\{\w+\})", arn_format)
+    ))
+
+
+def statement_holds(statement):
+    """Sentences about actions that there are not, and resources that an action cannot be limited to."""
+    fits = set()
+    for action in statement["Action"]:
+        service, name = action.split(":")
+        known = get_action_data(service, name)
+        if "*" in action or not known:
+            yield f"{statement['Sid']}: AWS has no action {action}"
+            continue
+        kinds = [each["resource_arn_format"] for each in known[service]]
+        shapes = [shape(kind) for kind in kinds if kind != "*"]
+        fitting = {arn for arn in statement["Resource"]
+                   if any(each.fullmatch(arn) for each in shapes) or not shapes and arn == "*"}
+        if not fitting:
+            yield f"{statement['Sid']}: {action} is of {' or '.join(kinds)}, not of {statement['Resource']}"
+        fits |= fitting
+    for arn in sorted(set(statement["Resource"]) - fits):
+        yield f"{statement['Sid']}: no action of it is of {arn}"
+
+
 def look(values, kind, known, model):
     """Sentences about one resource."""
     _, variables = known
@@ -50,7 +81,7 @@ def look(values, kind, known, model):
         if report := task_definition(values, model):
             yield f"ECS would not take it: {report}"
         for container in json.loads(values["container_definitions"]):
-            told |= {entry["name"]: entry["value"] for entry in container["environment"] + container["secrets"]
+            told |= {entry["name"]: entry["value"] for entry in container["environment"] + container.get("secrets", [])
                      if entry.setdefault("value", "") is not None}
     if kind == "aws_lambda_function":
         told = values["environment"][0]["variables"]
@@ -63,9 +94,7 @@ def look(values, kind, known, model):
         if len(values["policy"]) > ROLE_POLICY_CHARS:
             yield f"a policy of {len(values['policy'])} characters"
         for statement in json.loads(values["policy"])["Statement"]:
-            for action in statement["Action"]:
-                if "*" in action:
-                    yield f"`{action}`: name the actions"
+            yield from statement_holds(statement)
 
 
 def main():

@@ -18,8 +18,9 @@ locals {
     broadcaster = {}
   }
 
+  # Nothing empty and no default: AWS leaves those out of its answer.
   containers = {
-    for name, service in local.services : name => {
+    for name, service in local.services : name => { for key, value in {
       name      = service.process
       image     = var.image
       essential = true
@@ -53,8 +54,7 @@ locals {
       stopTimeout            = var.ecs.stop_timeout_s
       user                   = "65532:65532"
       readonlyRootFilesystem = true
-      privileged             = false
-      linuxParameters        = { capabilities = { drop = ["ALL"], add = [] } }
+      linuxParameters        = { capabilities = { drop = ["ALL"] } }
 
       logConfiguration = {
         logDriver = "awslogs"
@@ -67,7 +67,7 @@ locals {
           max-buffer-size = "4m"
         }
       }
-    }
+    } : key => value if key != "secrets" || length(local.secrets[service.process]) > 0 }
   }
 }
 
@@ -228,7 +228,7 @@ resource "aws_iam_role" "execution" {
 
   assume_role_policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = [merge({ Effect = "Allow" }, local.trust.ecs)]
+    Statement = [merge({ Effect = "Allow" }, local.of_ecs_tasks)]
   })
 }
 
@@ -245,7 +245,7 @@ resource "aws_iam_role_policy" "execution" {
         Sid      = "Log"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = [for process in sort(local.daemons) : "${aws_cloudwatch_log_group.daemon[process].arn}:*"]
+        Resource = [for process in sort(local.daemons) : "${aws_cloudwatch_log_group.daemon[process].arn}:log-stream:*"]
       }],
       [for repository in local.image_repository_arns : {
         Sid      = "Pull"

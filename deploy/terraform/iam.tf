@@ -32,20 +32,39 @@ locals {
   # Processes with a role of their own, beside the gateway's Lambda.
   daemons = local.has_screens ? toset(["worker", "broadcaster"]) : toset(["worker"])
 
-  trust = {
-    ecs = {
-      Principal = { Service = "ecs-tasks.amazonaws.com" }
-      Action    = ["sts:AssumeRole"]
-      Condition = {
-        StringEquals = { "aws:SourceAccount" = local.account }
-        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:ecs:${local.region}:${local.account}:*" }
-      }
+  of_ecs_tasks = {
+    Principal = { Service = "ecs-tasks.amazonaws.com" }
+    Action    = ["sts:AssumeRole"]
+    Condition = {
+      StringEquals = { "aws:SourceAccount" = local.account }
+      ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:ecs:${local.region}:${local.account}:*" }
     }
-    eks-pod-identity = {
-      Principal = { Service = "pods.eks.amazonaws.com" }
-      Action    = ["sts:AssumeRole", "sts:TagSession"]
-      Condition = {
-        StringEquals = { "aws:SourceAccount" = local.account }
+  }
+
+  # Who may take a daemon's role on: a task of ours, or the pods of its service account.
+  trust = {
+    for process in local.daemons : process => {
+      ecs = local.of_ecs_tasks
+      eks-irsa = {
+        Principal = { Federated = try(var.kubernetes.oidc_provider_arn, null) }
+        Action    = ["sts:AssumeRoleWithWebIdentity"]
+        Condition = {
+          StringEquals = {
+            format("%s:aud", try(coalesce(var.kubernetes.oidc_issuer), "-")) = "sts.amazonaws.com"
+            format("%s:sub", try(coalesce(var.kubernetes.oidc_issuer), "-")) = "system:serviceaccount:${try(var.kubernetes.namespace, "-")}:tidewire-${process}"
+          }
+        }
+      }
+      eks-pod-identity = {
+        Principal = { Service = "pods.eks.amazonaws.com" }
+        Action    = ["sts:AssumeRole", "sts:TagSession"]
+        Condition = {
+          StringEquals = {
+            "aws:RequestTag/eks-cluster-name"           = try(var.kubernetes.cluster_name, null)
+            "aws:RequestTag/kubernetes-namespace"       = try(var.kubernetes.namespace, null)
+            "aws:RequestTag/kubernetes-service-account" = "tidewire-${process}"
+          }
+        }
       }
     }
   }
@@ -59,17 +78,8 @@ resource "aws_iam_role" "daemon" {
   tags                 = local.tags
 
   assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [merge({ Effect = "Allow" }, var.run_on == "eks-irsa" ? {
-      Principal = { Federated = try(var.kubernetes.oidc_provider_arn, null) }
-      Action    = ["sts:AssumeRoleWithWebIdentity"]
-      Condition = {
-        StringEquals = {
-          "${try(var.kubernetes.oidc_issuer, "")}:aud" = "sts.amazonaws.com"
-          "${try(var.kubernetes.oidc_issuer, "")}:sub" = "system:serviceaccount:${try(var.kubernetes.namespace, "")}:tidewire-${each.value}"
-        }
-      }
-    } : local.trust[var.run_on])]
+    Version   = "2012-10-17"
+    Statement = [merge({ Effect = "Allow" }, local.trust[each.value][var.run_on])]
   })
 }
 
@@ -129,7 +139,7 @@ resource "aws_iam_role_policy" "gateway_logs" {
       Sid      = "Log"
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource = ["${aws_cloudwatch_log_group.gateway[0].arn}:*"]
+      Resource = ["${aws_cloudwatch_log_group.gateway[0].arn}:log-stream:*"]
     }]
   })
 }

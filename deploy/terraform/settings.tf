@@ -23,7 +23,7 @@ locals {
     dead_letter = { queue_url = aws_sqs_queue.dead_letters.url }
     connections = { for key in ["table"] : key => local.connection_table if local.has_screens }
     aws         = { region = local.region }
-    gateway     = { for key in ["jwks_file"] : key => var.gateway[key] if local.has_screens && var.gateway[key] != "" }
+    gateway     = { for key in ["jwks_url", "jwks_file", "tickets"] : key => var.gateway[key] if local.has_screens && var.gateway[key] != null && var.gateway[key] != false }
     http        = { listen = "0.0.0.0:9090" }
     shutdown    = { grace_s = 25 }
     log         = { format = "json" }

@@ -32,26 +32,34 @@ variable "api" {
 
 variable "gateway" {
   description = <<-EOT
-    The gateway's function. `image`: null takes `image`; it must hold the file of public keys that
-    `jwks_file` names, unless tokens are signed with `gateway_hs256_secret` (then set jwks_file = "").
-    `concurrency_max`: instances at once; null leaves it to the account's limit.
+    The gateway's function, and how it checks tokens: `jwks_url` (where the issuer publishes its keys),
+    `jwks_file` (a file of them in the image), `tickets` (one-time tickets that your server writes,
+    docs/screens.md), or `gateway_hs256_secret`. `image`: null takes `image`. `concurrency_max`:
+    instances at once; null leaves it to the account's limit.
   EOT
   type = object({
+    jwks_url        = optional(string)
+    jwks_file       = optional(string)
+    tickets         = optional(bool, false)
     image           = optional(string)
-    jwks_file       = optional(string, "/etc/tidewire/jwks.json")
     memory_mib      = optional(number, 256)
     concurrency_max = optional(number)
   })
   default = {}
 
   validation {
-    condition     = var.gateway.jwks_file != "" || nonsensitive(var.gateway_hs256_secret != null)
-    error_message = "gateway: a way to check tokens: gateway.jwks_file or gateway_hs256_secret."
+    condition     = var.live_queues == 0 || var.gateway.jwks_url != null || var.gateway.jwks_file != null || var.gateway.tickets || nonsensitive(var.gateway_hs256_secret != null)
+    error_message = "gateway: a way to check tokens: gateway.jwks_url, gateway.jwks_file, gateway.tickets or gateway_hs256_secret."
+  }
+
+  validation {
+    condition     = var.gateway.jwks_url == null || try(startswith(var.gateway.jwks_url, "https://"), false)
+    error_message = "gateway.jwks_url: https://; whoever could change the keys on their way could let anybody in."
   }
 }
 
 variable "gateway_hs256_secret" {
-  description = "The shared secret of HS256 tokens. Lambda has no way to take it from Secrets Manager, so that it stands in Terraform's state and in the function's environment, which AWS encrypts: prefer public keys (gateway.jwks_file)."
+  description = "The shared secret of HS256 tokens. Lambda has no way to take it from Secrets Manager, so that it stands in Terraform's state and in the function's environment, which AWS encrypts: prefer public keys (gateway.jwks_url)."
   type        = string
   default     = null
   sensitive   = true

@@ -70,10 +70,10 @@ resource "aws_apigatewayv2_deployment" "this" {
   triggers = {
     routes = sha256(jsonencode([
       aws_apigatewayv2_api.this[0].route_selection_expression,
-      aws_apigatewayv2_integration.gateway[0].id,
-      [for key in sort(local.silent_routes) : aws_apigatewayv2_route.silent[key].id],
-      [for key in sort(local.answering_routes) : aws_apigatewayv2_route.answering[key].id],
-      [for key in sort(local.answering_routes) : aws_apigatewayv2_route_response.answering[key].id],
+      aws_apigatewayv2_integration.gateway[0],
+      aws_apigatewayv2_route.silent,
+      aws_apigatewayv2_route.answering,
+      aws_apigatewayv2_route_response.answering,
     ]))
   }
 

@@ -25,7 +25,8 @@ mock_provider "aws" {
 }
 
 variables {
-  image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/tidewire@sha256:00"
+  gateway = { jwks_url = "https://issuer.example/jwks.json" }
+  image   = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/tidewire@sha256:00"
   network = {
     vpc_id       = "vpc-1"
     subnet_ids   = ["subnet-1", "subnet-2"]
@@ -129,9 +130,28 @@ run "gateway" {
   }
   assert {
     condition = toset(keys(aws_lambda_function.gateway[0].environment[0].variables)) == toset([
-      "TIDEWIRE_CONNECTIONS__TABLE", "TIDEWIRE_GATEWAY__JWKS_FILE", "TIDEWIRE_LOG__FORMAT", "TIDEWIRE_QUEUE__URLS",
+      "TIDEWIRE_CONNECTIONS__TABLE", "TIDEWIRE_GATEWAY__JWKS_URL", "TIDEWIRE_LOG__FORMAT", "TIDEWIRE_QUEUE__URLS",
     ])
     error_message = "the gateway is told what it needs and nothing else"
+  }
+}
+
+run "tokens_by_secret_and_ticket" {
+  variables {
+    gateway              = { tickets = true, image = "g" }
+    gateway_hs256_secret = "0123456789abcdef0123456789abcdef"
+  }
+  assert {
+    condition     = nonsensitive(aws_lambda_function.gateway[0].environment[0].variables["TIDEWIRE_GATEWAY__HS256_SECRET"]) == "0123456789abcdef0123456789abcdef"
+    error_message = "the secret is the function's"
+  }
+  assert {
+    condition     = nonsensitive(aws_lambda_function.gateway[0].environment[0].variables["TIDEWIRE_GATEWAY__TICKETS"]) == "true" && aws_lambda_function.gateway[0].image_uri == "g"
+    error_message = "tickets are taken, by an image of its own"
+  }
+  assert {
+    condition     = !strcontains(output.config_toml, "0123456789abcdef")
+    error_message = "the secret stands in no output"
   }
 }
 
@@ -300,9 +320,30 @@ run "pods_by_web_identity" {
   }
 }
 
+run "pods_by_pod_identity" {
+  variables {
+    run_on     = "eks-pod-identity"
+    network    = null
+    kubernetes = { cluster_name = "main", namespace = "plant" }
+  }
+  assert {
+    condition = jsondecode(aws_iam_role.daemon["broadcaster"].assume_role_policy).Statement[0].Condition.StringEquals == {
+      "aws:RequestTag/eks-cluster-name"           = "main"
+      "aws:RequestTag/kubernetes-namespace"       = "plant"
+      "aws:RequestTag/kubernetes-service-account" = "tidewire-broadcaster"
+    }
+    error_message = "the broadcaster's service account and no other"
+  }
+  assert {
+    condition     = aws_eks_pod_identity_association.daemon["worker"].service_account == "tidewire-worker" && aws_eks_pod_identity_association.daemon["worker"].namespace == "plant"
+    error_message = "the account is tied to its role"
+  }
+}
+
 run "no_screens" {
   variables {
     live_queues = 0
+    gateway     = {}
   }
   assert {
     condition     = length(aws_apigatewayv2_api.this) + length(aws_lambda_function.gateway) + length(aws_dynamodb_table.connections) + length(aws_ecs_service.broadcaster) + length(aws_sqs_queue.live) == 0

@@ -3,6 +3,7 @@
 mock_provider "aws" {}
 
 variables {
+  gateway = { jwks_url = "https://issuer.example/jwks.json" }
   image   = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tidewire:1"
   network = { vpc_id = "vpc-1", subnet_ids = ["subnet-1"] }
 }
@@ -75,7 +76,15 @@ run "no_such_fargate_size" {
 run "no_keys_for_tokens" {
   command = plan
   variables {
-    gateway = { jwks_file = "" }
+    gateway = {}
+  }
+  expect_failures = [var.gateway]
+}
+
+run "keys_that_anybody_could_change" {
+  command = plan
+  variables {
+    gateway = { jwks_url = "http://issuer.example/jwks.json" }
   }
   expect_failures = [var.gateway]
 }

@@ -50,6 +50,7 @@ module "tidewire" {
   }
 
   live_queues = 2
+  gateway     = { jwks_file = "/etc/tidewire/jwks.json" }
 
   api = {
     stage  = "live"

@@ -17,8 +17,8 @@ variable "image" {
   type        = string
 }
 
-variable "gateway_image" {
-  description = "The same image with your keys in /etc/tidewire/jwks.json."
+variable "jwks_url" {
+  description = "Where the issuer of your tokens publishes its keys."
   type        = string
 }
 
@@ -54,7 +54,7 @@ module "tidewire" {
     subnet_ids = var.private_subnet_ids
   }
 
-  gateway = { image = var.gateway_image }
+  gateway = { jwks_url = var.jwks_url }
 
   settings = {
     influx  = { measurement = "field:kind" }

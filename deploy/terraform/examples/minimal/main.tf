@@ -17,8 +17,8 @@ variable "image" {
   type        = string
 }
 
-variable "gateway_image" {
-  description = "The same image with your keys in /etc/tidewire/jwks.json."
+variable "jwks_url" {
+  description = "Where the issuer of your tokens publishes its keys."
   type        = string
 }
 
@@ -46,7 +46,7 @@ module "tidewire" {
 
   # An empty account has no role by which API Gateway writes logs.
   api     = { account_role = true }
-  gateway = { image = var.gateway_image }
+  gateway = { jwks_url = var.jwks_url }
 
   settings = {
     decode = { device_id = "field:device_id", time_field = "ts", time_unit = "ms" }
