@@ -8,6 +8,8 @@ mod aggregate;
 mod beat;
 #[path = "support/doors.rs"]
 mod doors;
+#[path = "pipeline_worker/gaps.rs"]
+mod gaps;
 #[path = "pipeline_worker/records.rs"]
 mod records;
 #[path = "pipeline_worker/shards.rs"]

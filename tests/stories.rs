@@ -31,6 +31,8 @@ mod influx;
 mod leases;
 #[path = "stories/resharding.rs"]
 mod resharding;
+#[path = "stories/retention.rs"]
+mod retention;
 #[path = "stories/sinks.rs"]
 mod sinks;
 #[path = "stories/stores.rs"]

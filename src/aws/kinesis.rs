@@ -7,6 +7,7 @@ use aws_sdk_kinesis::config::interceptors::BeforeDeserializationInterceptorConte
 use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_kinesis::types::{self, ShardIteratorType};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -162,10 +163,7 @@ impl Stream for Kinesis {
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                 .starting_sequence_number(seq.as_str()),
         };
-        let answer = request
-            .send()
-            .await
-            .map_err(|e| stream_error(OPERATION, &e))?;
+        let answer = request.send().await.map_err(|e| iterator_error(&e))?;
         answer
             .shard_iterator
             .map(ShardIterator)
@@ -184,6 +182,35 @@ impl Stream for Kinesis {
             .await
             .map_err(|e| records_error(&e))?;
         page(answer)
+    }
+}
+
+/// Kinesis takes a sequence number of a record past retention and begins at the oldest one left; some
+/// servers refuse it, and AWS itself refuses one of another stream, or of a deleted one of this name.
+fn iterator_error(error: &SdkError<GetShardIteratorError, HttpResponse>) -> Error {
+    const OPERATION: &str = "GetShardIterator";
+    let Some(GetShardIteratorError::InvalidArgumentException(invalid)) = error.as_service_error()
+    else {
+        return stream_error(OPERATION, error);
+    };
+    let message = invalid.message().unwrap_or_default();
+    let about = message.to_lowercase();
+    if !about.contains("startingsequencenumber") {
+        return stream_error(OPERATION, error);
+    }
+    if about.contains("did not come from") {
+        return Error::Call(CallFailed {
+            operation: OPERATION,
+            fault: Fault::Fatal,
+            message: format!(
+                "{message} The lease table's checkpoint is another stream's, or one's that was deleted: \
+                 name another lease table, or begin anew with `tidewire leases reset`"
+            ),
+        });
+    }
+    Error::PlaceGone {
+        operation: OPERATION,
+        message: message.to_owned(),
     }
 }
 

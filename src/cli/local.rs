@@ -33,6 +33,9 @@ pub struct Args {
     /// any past time: conflicts in older data are then answered 200 and go to a rejection file
     #[arg(long, value_name = "HOURS")]
     memory_store_hours: Option<u64>,
+    /// Keep so many MiB of records in Kinesis: beyond, the oldest are dropped, as if past retention
+    #[arg(long, default_value_t = 1024, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..))]
+    retain_mib: u16,
     /// Print where everything is as one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -59,6 +62,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         workers: args.workers,
         port_base: args.port_base,
         memory_store_hours: args.memory_store_hours,
+        retained_bytes: u64::from(args.retain_mib) * 1024 * 1024,
     };
     process.runtime.block_on(async {
         let (mut stand, listener) = Stand::start(&options, GRACE).await?;

@@ -36,6 +36,15 @@ pub enum Error {
         /// AWS's message.
         message: String,
     },
+    /// The shard does not have the record any more at which reading was to begin. Servers need not
+    /// say so: most begin at the oldest record left.
+    #[error("{operation}: the place to begin at is gone: {message}")]
+    PlaceGone {
+        /// The operation as AWS names it.
+        operation: &'static str,
+        /// AWS's message.
+        message: String,
+    },
     /// Anything else.
     #[error(transparent)]
     Call(#[from] super::fault::CallFailed),
@@ -45,7 +54,7 @@ impl Faulty for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::IteratorExpired => Fault::Transient,
-            Self::NotFound { .. } => Fault::Fatal,
+            Self::NotFound { .. } | Self::PlaceGone { .. } => Fault::Fatal,
             Self::Call(call) => call.fault,
         }
     }

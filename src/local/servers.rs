@@ -78,6 +78,7 @@ impl Servers {
     /// # Errors
     /// SQLite cannot open a database.
     pub fn start(
+        kinesis: kinesis::Options,
         timestream: &timestream::Options,
         listeners: [TcpListener; 4],
         tasks: &Tasks,
@@ -85,11 +86,7 @@ impl Servers {
     ) -> Result<Self, Failure> {
         let sqlite = |error: std::io::Error| Failure::new(format!("SQLite cannot start: {error}"));
         let servers = Self {
-            kinesis: Kinesis::new(kinesis::Options {
-                region: REGION.to_owned(),
-                ..kinesis::Options::default()
-            })
-            .map_err(sqlite)?,
+            kinesis: Kinesis::new(kinesis).map_err(sqlite)?,
             dynamodb: DynamoDb::new().map_err(sqlite)?,
             sqs: Sqs::new(REGION),
             timestream: Timestream::new(timestream).map_err(sqlite)?,

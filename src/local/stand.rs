@@ -16,9 +16,9 @@ use super::devices::Fleet;
 use super::page::{self, PageInfo};
 use super::place::{self, ConfigFile};
 use super::ports::Ports;
-use super::servers::{self, Servers, Urls};
+use super::servers::{self, REGION, Servers, Urls};
 use super::view::View;
-use super::{speaking, timestream};
+use super::{kinesis, speaking, timestream};
 use crate::aws::Clients;
 use crate::aws::provision::{self, QueueKind};
 use crate::cli::failure::Failure;
@@ -46,6 +46,8 @@ pub struct Options {
     pub port_base: u16,
     /// AWS's own memory store of so many hours, in place of one that takes any past time.
     pub memory_store_hours: Option<u64>,
+    /// Disk that records of the stream may use; beyond, the oldest are dropped.
+    pub retained_bytes: u64,
 }
 
 /// A running stand.
@@ -83,15 +85,9 @@ impl Stand {
         let (config, settings) = configure(&urls, &secret, grace)?;
         let tasks = Tasks::new();
         let stop_servers = CancellationToken::new();
-        let store = timestream::Options {
-            memory_store: options.memory_store_hours,
-            rejections: options
-                .memory_store_hours
-                .map(|_| rejections_beside(&config)),
-            ..timestream::Options::default()
-        };
         let listeners = [ports.kinesis, ports.dynamodb, ports.sqs, ports.timestream];
-        let servers = Servers::start(&store, listeners, &tasks, &stop_servers)?;
+        let (stream, store) = stores(options, &config);
+        let servers = Servers::start(stream, &store, listeners, &tasks, &stop_servers)?;
         let clients = parts::clients(&settings).await?;
         provision(&settings, &clients, options.shards).await?;
         let gateway = parts::gateway(&settings, &clients)?;
@@ -200,6 +196,22 @@ fn configure(
 }
 
 /// Refused writes of the magnetic store go to a file beside the config, as AWS's go to a bucket.
+/// How Kinesis and Timestream keep what they are given.
+fn stores(options: &Options, config: &ConfigFile) -> (kinesis::Options, timestream::Options) {
+    let stream = kinesis::Options {
+        region: REGION.to_owned(),
+        retained_bytes: options.retained_bytes,
+        ..kinesis::Options::default()
+    };
+    let hours = options.memory_store_hours;
+    let store = timestream::Options {
+        memory_store: hours,
+        rejections: hours.map(|_| rejections_beside(config)),
+        ..timestream::Options::default()
+    };
+    (stream, store)
+}
+
 fn rejections_beside(config: &ConfigFile) -> PathBuf {
     config.path().with_extension("rejections.ndjson")
 }

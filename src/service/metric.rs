@@ -37,6 +37,9 @@ pub const SHARD_RECORDS: &str = "tidewire_shard_records_total";
 pub const SHARD_BYTES: &str = "tidewire_shard_bytes_total";
 /// Readings decoded from a shard's records.
 pub const SHARD_READINGS: &str = "tidewire_shard_readings_total";
+/// Times that the record where reading stopped was gone when it went on, by what was left: records,
+/// nothing, `not_even_the_shard`.
+pub const SHARD_GAPS: &str = "tidewire_shard_gaps_total";
 /// `GetRecords` calls by result: ok, empty, throttled, expired, failed.
 pub const READS: &str = "tidewire_reads_total";
 /// Time a `GetRecords` call took.
@@ -146,6 +149,12 @@ pub const ALL: &[Metric] = &[
         kind: Kind::Counter,
         labels: &["shard"],
         help: "readings decoded from a shard's records",
+    },
+    Metric {
+        name: SHARD_GAPS,
+        kind: Kind::Counter,
+        labels: &["shard", "left"],
+        help: "times that the record where reading stopped was gone from the stream when reading went on, so that records may have been lost to retention, by what was left: records, nothing (an idle shard looks the same), not_even_the_shard",
     },
     Metric {
         name: READS,

@@ -8,6 +8,7 @@ mod backlog;
 mod flights;
 mod prepare;
 mod reader;
+mod resume;
 mod status;
 mod trouble;
 
@@ -318,7 +319,8 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
         let reader = reader::Reader {
             slot,
             shard,
-            backlog: backlog::Backlog::begin(&start),
+            backlog: backlog::Backlog::default(),
+            resume: resume::Resume::default(),
             range: reader::Asked::default(),
             after: start,
             parts: Arc::clone(&self.parts),

@@ -6,11 +6,12 @@ use tidewire::aws::kinesis::{Kinesis, StreamRef};
 use tidewire::aws::sqs::Queue;
 use tidewire::aws::timestream::{MeasureName, Table, Timestream};
 use tidewire::aws::{Clients, Endpoints};
+use tidewire::door::Faulty as _;
 use tidewire::door::fault::Fault;
 use tidewire::door::queue::{QueueReceiver as _, QueueSender as _};
 use tidewire::door::stream::{Error, Stream as _};
 use tidewire::door::time_series::TimeSeries as _;
-use tidewire::model::{RejectionKind, Sent};
+use tidewire::model::{RejectionKind, Sent, Start};
 
 use super::support::{Canned, clients};
 use super::timestream::reading;
@@ -218,4 +219,27 @@ async fn a_validation_error_is_for_bisecting_and_an_index_out_of_range_too() {
         let failed = store.write(&[reading("a", 1, 1.0)]).await.unwrap_err();
         assert_eq!(failed.fault, Fault::Rejected, "{failed}");
     }
+}
+
+#[tokio::test]
+async fn a_place_that_is_refused_as_too_old_is_told_from_other_refusals() {
+    let refused =
+        |message: &str| format!(r#"{{"__type":"InvalidArgumentException","message":"{message}"}}"#);
+    let old = refused("StartingSequenceNumber 495 is older than the stream keeps records");
+    let limit = refused("Limit is out of range");
+    let canned = Canned::new(&[(400, &old), (400, &limit)]);
+    let server = canned.start().await;
+    let stream = Kinesis::new(
+        all_at(&server.url).await.kinesis(),
+        StreamRef::from("readings"),
+    );
+    let start = Start::At {
+        seq: "495".parse().unwrap(),
+        sub: 0,
+    };
+    let shard = "shardId-000000000000".into();
+    let error = stream.iterator(&shard, &start).await.unwrap_err();
+    assert!(matches!(error, Error::PlaceGone { .. }), "{error}");
+    let error = stream.iterator(&shard, &start).await.unwrap_err();
+    assert_eq!(error.fault(), Fault::Rejected, "{error}");
 }

@@ -178,3 +178,54 @@ async fn a_stream_that_does_not_exist_is_not_found() {
     let error = none.shards().await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_dropped_record_as_a_place_to_begin_at_is_taken_and_the_oldest_left_comes_first() {
+    let small = Options {
+        retained_bytes: 5_000,
+        ..unlimited()
+    };
+    let (_running, client, _) = stand(small).await;
+    let stream = stream(&client);
+    stream.put(&entries(5)).await.unwrap();
+    let shards = stream.shards().await.unwrap();
+    let mut full = None;
+    for shard in &shards {
+        let page = read(&stream, shard, &Start::TrimHorizon).await;
+        full = page.records.first().cloned().map(|first| (shard, first));
+        if full.is_some() {
+            break;
+        }
+    }
+    let (shard, first) = full.expect("one key, one shard");
+    for _ in 0..4 {
+        stream.put(&entries(5)).await.unwrap();
+    }
+    let oldest = read(&stream, shard, &Start::TrimHorizon).await.records;
+    assert!(oldest[0].seq > first.seq, "it was dropped");
+    let at = Start::At {
+        seq: first.seq.clone(),
+        sub: 0,
+    };
+    for start in [at, Start::After(first.seq)] {
+        assert_eq!(read(&stream, shard, &start).await.records, oldest);
+    }
+}
+
+#[tokio::test]
+async fn another_streams_place_is_a_matter_for_a_person() {
+    let (_running, client, _) = stand(unlimited()).await;
+    let stream = stream(&client);
+    let shards = stream.shards().await.unwrap();
+    let elsewhere = Start::After(shards[1].starting_seq.clone());
+    let error = stream
+        .iterator(&shards[0].id, &elsewhere)
+        .await
+        .unwrap_err();
+    assert_eq!(error.fault(), Fault::Fatal);
+    let text = error.to_string();
+    assert!(
+        text.contains("did not come from") && text.contains("leases reset"),
+        "{text}"
+    );
+}

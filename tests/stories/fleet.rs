@@ -57,6 +57,11 @@ impl Worker {
         }
     }
 
+    /// Where its metrics, health and state are.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) async fn state(&self) -> Value {
         let (status, body) = http("GET", &self.address, "/state", "").await;
         assert_eq!(status, 200, "{body}");

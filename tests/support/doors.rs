@@ -81,12 +81,26 @@ pub(crate) struct StreamState {
     pub(crate) stillborn: bool,
     /// The stream itself is gone.
     pub(crate) missing: bool,
+    /// What an iterator at a dropped record does; none: it begins at the oldest one left.
+    pub(crate) dropped: Option<Dropped>,
     pub(crate) iterators_given: u64,
     /// The last hash key that each shard takes; none: all of them.
     pub(crate) hash_keys_end: Option<u128>,
 }
 
 pub(crate) type MemoryStream = Shared<StreamState>;
+
+/// How a stream may treat who begins at a record that it has dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// It refuses.
+    Refused,
+    /// It answers nothing, a day behind the tip.
+    Nowhere,
+}
+
+/// The answer to an iterator that leads nowhere: a day behind.
+const DAY_MS: u64 = 86_400_000;
 
 pub(crate) fn shard(number: u32) -> ShardId {
     ShardId::from(format!("shardId-{number:012}"))
@@ -119,6 +133,14 @@ impl MemoryStream {
             });
             seq
         })
+    }
+
+    /// Drops the oldest records, as retention does.
+    pub(crate) fn trim(&self, which: u32, count: usize) {
+        self.with(|state| {
+            let shard = state.shards.get_mut(&shard(which)).unwrap();
+            shard.records.drain(..count);
+        });
     }
 
     pub(crate) fn close(&self, which: u32) {
@@ -165,13 +187,27 @@ impl Stream for MemoryStream {
         self.with(|state| {
             state.iterators_given += 1;
             let records = &state.shards[of].records;
-            let index = match start {
+            let number = |seq: &SequenceNumber| seq.as_str().parse::<u64>().unwrap();
+            let from = match start {
                 Start::TrimHorizon => 0,
-                Start::AtTimestamp(at) => records.partition_point(|record| record.arrival < *at),
-                Start::At { seq, .. } => records.partition_point(|record| record.seq < *seq),
-                Start::After(seq) => records.partition_point(|record| record.seq <= *seq),
+                Start::AtTimestamp(at) => {
+                    let first = records.iter().find(|record| record.arrival >= *at);
+                    first.map_or(u64::MAX, |record| number(&record.seq))
+                }
+                Start::At { seq, .. } => number(seq),
+                Start::After(seq) => number(seq) + 1,
             };
-            Ok(ShardIterator(format!("{of} {index} {}", state.generation)))
+            let is_there = records.iter().any(|record| number(&record.seq) == from);
+            match state.dropped {
+                Some(Dropped::Refused) if from > 0 && !is_there => Err(stream::Error::PlaceGone {
+                    operation: "GetShardIterator",
+                    message: "too old".to_owned(),
+                }),
+                Some(Dropped::Nowhere) if from > 0 && !is_there => {
+                    Ok(ShardIterator(format!("{of} nowhere")))
+                }
+                _ => Ok(ShardIterator(format!("{of} {from} {}", state.generation))),
+            }
         })
     }
 
@@ -179,8 +215,17 @@ impl Stream for MemoryStream {
         self.enter("GetRecords").await?;
         let mut parts = at.0.split(' ');
         let of = ShardId::from(parts.next().unwrap());
-        let mut number = || parts.next().unwrap().parse::<u64>().unwrap();
-        let (index, generation) = (usize::try_from(number()).unwrap(), number());
+        let from = parts.next().unwrap();
+        if from == "nowhere" {
+            return Ok(Page {
+                records: Vec::new(),
+                next: Some(at.clone()),
+                behind_ms: DAY_MS,
+                children: Vec::new(),
+            });
+        }
+        let from: SequenceNumber = from.parse().unwrap();
+        let generation: u64 = parts.next().unwrap().parse().unwrap();
         self.missing(&of)?;
         self.with(|state| {
             if generation != state.generation || state.stillborn {
@@ -188,15 +233,18 @@ impl Stream for MemoryStream {
             }
             let shard = state.shards.get_mut(&of).unwrap();
             shard.reads.push(tokio::time::Instant::now());
-            let to = shard
-                .records
-                .len()
-                .min(index + usize::try_from(limit).unwrap());
-            let ended = shard.closed && to == shard.records.len();
+            let index = shard.records.partition_point(|record| record.seq < from);
+            let limit = usize::try_from(limit).unwrap();
+            let to = shard.records.len().min(index + limit);
+            let records = shard.records[index..to].to_vec();
+            let tip = to == shard.records.len();
+            let ended = shard.closed && tip;
+            let last = records.last().map(|last| last.seq.as_str().parse::<u64>());
+            let next = last.map_or(from.to_string(), |last| (last.unwrap() + 1).to_string());
             Ok(Page {
-                records: shard.records[index..to].to_vec(),
-                next: (!ended).then(|| ShardIterator(format!("{of} {to} {generation}"))),
-                behind_ms: 0,
+                records,
+                next: (!ended).then(|| ShardIterator(format!("{of} {next} {generation}"))),
+                behind_ms: u64::from(!tip),
                 children: if ended { vec![child(&of)] } else { Vec::new() },
             })
         })

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use crate::decode::DecodeError;
 use crate::decode::aggregate::{Aggregate, UserRecords};
-use crate::model::{ChildShard, HashKey, Record, SequenceNumber, Start};
+use crate::model::{ChildShard, HashKey, Record, SequenceNumber};
 
 /// What is left of a page.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct Backlog {
     /// Set where the shard is closed and this is the last of it.
     pub(super) ended: Option<Vec<ChildShard>>,
     pub(super) behind_ms: u64,
-    /// What was done of a record before the shard came here.
+    /// The record at which reading went on, and what was done of it.
     done: Option<(SequenceNumber, u64)>,
 }
 
@@ -39,15 +39,10 @@ pub(super) struct Next {
 }
 
 impl Backlog {
-    /// Nothing yet, of a shard that is begun here.
-    pub(super) fn begin(start: &Start) -> Self {
-        Self {
-            done: match start {
-                Start::At { seq, sub } => Some((seq.clone(), *sub)),
-                _ => None,
-            },
-            ..Self::default()
-        }
+    /// What comes next begins at or before this record, of which the user records up to this one
+    /// are done. Only while all that came before is handed on.
+    pub(super) fn go_on(&mut self, done: (SequenceNumber, u64)) {
+        self.done = Some(done);
     }
 
     /// Takes the next page in; the one before is used up.
@@ -74,7 +69,7 @@ impl Backlog {
 
     fn is_done(&self, seq: &SequenceNumber, sub: u64) -> bool {
         let done = self.done.as_ref();
-        done.is_some_and(|(done, upto)| done == seq && sub <= *upto)
+        done.is_some_and(|(done, upto)| seq < done || (seq == done && sub <= *upto))
     }
 
     fn pop(&mut self) -> Option<Next> {

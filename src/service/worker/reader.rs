@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::backlog::Backlog;
 use super::prepare::Preparing;
+use super::resume::{Finding, Gap, Resume};
 use super::trouble::{self, Failure, Origin, Part};
 use super::{Note, Options, Parts};
 use crate::decode::{self, Decoder};
@@ -26,8 +27,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Reader<S, T, Q, D> {
     pub(super) slot: Slot,
     pub(super) shard: ShardId,
-    /// The place after the last record read.
+    /// Where reading goes on: at the last record read.
     pub(super) after: Start,
+    /// Whether that record was still there.
+    pub(super) resume: Resume,
     /// What was read and is not handed on.
     pub(super) backlog: Backlog,
     /// What the shard takes, once that was asked.
@@ -113,6 +116,9 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                     }
                     pace.faster();
                     iterator = page.next.clone();
+                    if self.look(&page) {
+                        iterator = None;
+                    }
                     self.take(page).await;
                     if self.hand_on(&mut decoder).await {
                         return;
@@ -125,6 +131,10 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                         _ => "failed",
                     });
                     self.tell(Note::Input(Input::NoPage(self.slot))).await;
+                    if matches!(error, Error::PlaceGone { .. }) && self.resume.gone() {
+                        self.after = Start::TrimHorizon;
+                        continue;
+                    }
                     if error == Error::IteratorExpired && !fresh {
                         // Its time ran out while reading waited: go on where we were. One that
                         // was just given cannot: something is wrong with the server or with us.
@@ -146,10 +156,17 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         }
     }
 
-    async fn read(&self, iterator: &mut Option<ShardIterator>, limit: u32) -> Result<Page, Error> {
+    async fn read(
+        &mut self,
+        iterator: &mut Option<ShardIterator>,
+        limit: u32,
+    ) -> Result<Page, Error> {
         let place = match iterator {
             Some(place) => place,
             None => {
+                if let Some(done) = self.resume.at(&self.after) {
+                    self.backlog.go_on(done);
+                }
                 let place = self.parts.stream.iterator(&self.shard, &self.after).await?;
                 iterator.insert(place)
             }
@@ -160,6 +177,23 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         outcome
     }
 
+    /// Looks whether anything is missing before a page; whether a new iterator is wanted, at the
+    /// oldest record.
+    fn look(&mut self, page: &Page) -> bool {
+        let (now, ended) = (self.clock.now(), page.next.is_none());
+        match self.resume.look(now, &page.records, page.behind_ms, ended) {
+            Finding::Well => false,
+            Finding::Gap(gap) => {
+                self.tell_gap(&gap);
+                false
+            }
+            Finding::Nowhere => {
+                self.after = Start::TrimHorizon;
+                true
+            }
+        }
+    }
+
     /// Takes a page in, to be handed on in parts.
     async fn take(&mut self, page: Page) {
         count_read(if page.records.is_empty() {
@@ -168,7 +202,10 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
             "ok"
         });
         if let Some(last) = page.records.last() {
-            self.after = Start::After(last.seq.clone());
+            self.after = Start::At {
+                seq: last.seq.clone(),
+                sub: u64::MAX,
+            };
         }
         self.backlog.ended = page.next.is_none().then_some(page.children);
         self.backlog.behind_ms = page.behind_ms;
@@ -256,15 +293,52 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         tracing::error!(
             shard_id = self.shard.as_str(),
             after = ?self.after,
-            "the stream does not list this shard any more: it counts as ended, and what it \
-             still held is past retention and lost"
+            "the stream does not list this shard any more: it counts as ended, and what it held \
+             after this place, if anything, is past retention and lost"
         );
+        count_gap(self.shard.as_str(), "not_even_the_shard");
         let page = PreparedPage {
             ended: Some(Vec::new()),
             ..PreparedPage::default()
         };
         let slot = self.slot;
         self.tell(Note::Input(Input::Page { slot, page })).await;
+    }
+
+    /// Says what may have been lost to retention; how much that is nobody can know.
+    fn tell_gap(&self, gap: &Gap) {
+        let shard_id = self.shard.as_str();
+        let stream = match self.shard.stream() {
+            Some(stream) => stream.name().to_owned(),
+            None => self.options.pipeline.stream.to_string(),
+        };
+        let after = gap.after.as_str();
+        let after_arrival_ms = gap.after_arrival.map(|arrival| arrival.0);
+        if let Some((first_left, arrival)) = &gap.left {
+            count_gap(shard_id, "records");
+            tracing::error!(
+                stream,
+                shard_id,
+                after,
+                after_arrival_ms,
+                first_left = first_left.as_str(),
+                first_left_arrival_ms = arrival.0,
+                "records may have been lost between `after` and `first_left`: the stream no longer \
+                 has the record where reading stopped, which is past its retention; reading goes on \
+                 at the oldest record left. A longer retention (aws kinesis \
+                 increase-stream-retention-period) leaves more time to come back"
+            );
+        } else {
+            count_gap(shard_id, "nothing");
+            tracing::warn!(
+                stream,
+                shard_id,
+                after,
+                after_arrival_ms,
+                "the record where reading stopped is past the stream's retention, and nothing came \
+                 after it that is still there: if something did, it was lost"
+            );
+        }
     }
 
     fn part(&self) -> Part {
@@ -286,6 +360,10 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
             tracing::debug!("a reader ended after its worker");
         }
     }
+}
+
+fn count_gap(shard: &str, left: &'static str) {
+    metrics::counter!(metric::SHARD_GAPS, "shard" => shard.to_owned(), "left" => left).increment(1);
 }
 
 fn count_read(result: &'static str) {
