@@ -20,6 +20,8 @@ mod sinks;
 mod stand;
 #[path = "pipeline_worker/stores.rs"]
 mod stores;
+#[path = "support/trimming.rs"]
+mod trimming;
 
 use stand::Stand;
 use tidewire::model::message::Packed;

@@ -8,7 +8,6 @@ mod backlog;
 mod flights;
 mod prepare;
 mod reader;
-mod resume;
 mod status;
 mod trouble;
 
@@ -320,9 +319,8 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
             slot,
             shard,
             backlog: backlog::Backlog::default(),
-            resume: resume::Resume::default(),
             range: reader::Asked::default(),
-            after: start,
+            resume: reader::Resume::begin(start),
             parts: Arc::clone(&self.parts),
             options: Arc::clone(&self.options),
             decode: Arc::clone(&self.decode),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tidewire::model::{Fault, Start};
 
-use super::doors::Dropped;
 use super::stand::Stand;
+use super::trimming::How;
 use super::{live, put_many, stored};
 
 /// What this thread logs and counts; the worker of a stand in paused time runs on it.
@@ -88,27 +88,26 @@ async fn done(stand: &Stand, last: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_older_than_retention_is_told_with_both_its_ends_and_counted() {
-    for dropped in [None, Some(Dropped::Refused), Some(Dropped::Nowhere)] {
+    for how in [How::Oldest, How::Refused, How::Nowhere] {
         listen!(ear);
         let mut stand = Stand::start();
-        stand.stream.with(|stream| stream.dropped = dropped);
         let checkpoint = put_many(&stand, 0, 3);
         let last = put_many(&stand, 0, 10);
-        stand.stream.trim(0, 8);
+        stand.stream.trim(0, 8, how);
         let first_left = stand.stream.with(|stream| {
             let shard = stream.shards.values().next().unwrap();
             shard.records[0].seq.to_string()
         });
         stand.grant(0, at(&checkpoint)).await;
         done(&stand, &last).await;
-        assert_eq!(stored(&stand), 5, "{dropped:?}: what is left is read");
-        assert_eq!(ear.gaps(), counted("records"), "{dropped:?}");
+        assert_eq!(stored(&stand), 5, "{how:?}: what is left is read");
+        assert_eq!(ear.gaps(), counted("records"), "{how:?}");
         let lines = ear.lines();
         let told: Vec<_> = lines
             .iter()
             .filter(|line| line.contains("records may have been lost between"))
             .collect();
-        assert_eq!(told.len(), 1, "{dropped:?}: {lines:?}");
+        assert_eq!(told.len(), 1, "{how:?}: {lines:?}");
         for part in [
             "ERROR",
             "stream=\"toys\"",
@@ -129,7 +128,7 @@ async fn where_nothing_is_left_no_loss_is_claimed_but_it_is_said() {
     listen!(ear);
     let mut stand = Stand::start();
     let checkpoint = put_many(&stand, 0, 3);
-    stand.stream.trim(0, 3);
+    stand.stream.trim(0, 3, How::Oldest);
     stand.grant(0, at(&checkpoint)).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(ear.gaps(), counted("nothing"));
@@ -175,7 +174,7 @@ async fn what_is_dropped_while_a_worker_stands_still_is_told_by_the_last_record_
         tokio::time::sleep(Duration::from_secs(stands_s)).await;
         // The stream is out of sight; what is in it changes all the same.
         let last = put_many(&stand, 0, 10);
-        stand.stream.trim(0, 25);
+        stand.stream.trim(0, 25, How::Oldest);
         stand.stream.with(|stream| stream.generation = 1);
         stand.stream.trouble(|trouble| trouble.down = None);
         done(&stand, &last).await;
@@ -231,7 +230,7 @@ async fn nothing_is_told_where_nothing_is_missing() {
     // Even the record where it stopped may be dropped, once it was seen that none came after.
     stand.grant(0, at(&last)).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    stand.stream.trim(0, 41);
+    stand.stream.trim(0, 41, How::Oldest);
     stand.stream.with(|stream| stream.generation = 99);
     let later = put_many(&stand, 0, 3);
     done(&stand, &later).await;

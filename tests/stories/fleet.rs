@@ -147,7 +147,7 @@ pub(crate) struct Delivered {
     pub(crate) shard: String,
     pub(crate) device: String,
     /// Compared by length, then text.
-    seq: (usize, String),
+    pub(crate) seq: (usize, String),
     sub: u64,
     i: u64,
 }

@@ -16,6 +16,8 @@ use tidewire::model::{
     RejectionKind, RowKey, Sent, SequenceNumber, Shard, ShardId, Start, Value,
 };
 
+use super::trimming::{Trimmed, nowhere};
+
 /// What every door can suffer from.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble {
@@ -67,6 +69,7 @@ impl<T> Shared<T> {
 pub(crate) struct MemoryShard {
     pub(crate) records: Vec<Record>,
     pub(crate) closed: bool,
+    pub(crate) trimmed: Trimmed,
     /// When it was read.
     pub(crate) reads: Vec<tokio::time::Instant>,
 }
@@ -81,26 +84,12 @@ pub(crate) struct StreamState {
     pub(crate) stillborn: bool,
     /// The stream itself is gone.
     pub(crate) missing: bool,
-    /// What an iterator at a dropped record does; none: it begins at the oldest one left.
-    pub(crate) dropped: Option<Dropped>,
     pub(crate) iterators_given: u64,
     /// The last hash key that each shard takes; none: all of them.
     pub(crate) hash_keys_end: Option<u128>,
 }
 
 pub(crate) type MemoryStream = Shared<StreamState>;
-
-/// How a stream may treat who begins at a record that it has dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dropped {
-    /// It refuses.
-    Refused,
-    /// It answers nothing, a day behind the tip.
-    Nowhere,
-}
-
-/// The answer to an iterator that leads nowhere: a day behind.
-const DAY_MS: u64 = 86_400_000;
 
 pub(crate) fn shard(number: u32) -> ShardId {
     ShardId::from(format!("shardId-{number:012}"))
@@ -133,14 +122,6 @@ impl MemoryStream {
             });
             seq
         })
-    }
-
-    /// Drops the oldest records, as retention does.
-    pub(crate) fn trim(&self, which: u32, count: usize) {
-        self.with(|state| {
-            let shard = state.shards.get_mut(&shard(which)).unwrap();
-            shard.records.drain(..count);
-        });
     }
 
     pub(crate) fn close(&self, which: u32) {
@@ -186,46 +167,29 @@ impl Stream for MemoryStream {
         self.missing(of)?;
         self.with(|state| {
             state.iterators_given += 1;
-            let records = &state.shards[of].records;
-            let number = |seq: &SequenceNumber| seq.as_str().parse::<u64>().unwrap();
-            let from = match start {
+            let MemoryShard {
+                records, trimmed, ..
+            } = &state.shards[of];
+            let index = match start {
                 Start::TrimHorizon => 0,
-                Start::AtTimestamp(at) => {
-                    let first = records.iter().find(|record| record.arrival >= *at);
-                    first.map_or(u64::MAX, |record| number(&record.seq))
-                }
-                Start::At { seq, .. } => number(seq),
-                Start::After(seq) => number(seq) + 1,
+                Start::AtTimestamp(at) => records.partition_point(|record| record.arrival < *at),
+                Start::At { seq, .. } => records.partition_point(|record| record.seq < *seq),
+                Start::After(seq) => records.partition_point(|record| record.seq <= *seq),
             };
-            let is_there = records.iter().any(|record| number(&record.seq) == from);
-            match state.dropped {
-                Some(Dropped::Refused) if from > 0 && !is_there => Err(stream::Error::PlaceGone {
-                    operation: "GetShardIterator",
-                    message: "too old".to_owned(),
-                }),
-                Some(Dropped::Nowhere) if from > 0 && !is_there => {
-                    Ok(ShardIterator(format!("{of} nowhere")))
-                }
-                _ => Ok(ShardIterator(format!("{of} {from} {}", state.generation))),
-            }
+            let iterator = format!("{of} {} {}", trimmed.count + index, state.generation);
+            trimmed.iterator(records, start, iterator)
         })
     }
 
     async fn records(&self, at: &ShardIterator, limit: u32) -> Result<Page, stream::Error> {
         self.enter("GetRecords").await?;
+        if let Some(page) = nowhere(at) {
+            return Ok(page);
+        }
         let mut parts = at.0.split(' ');
         let of = ShardId::from(parts.next().unwrap());
-        let from = parts.next().unwrap();
-        if from == "nowhere" {
-            return Ok(Page {
-                records: Vec::new(),
-                next: Some(at.clone()),
-                behind_ms: DAY_MS,
-                children: Vec::new(),
-            });
-        }
-        let from: SequenceNumber = from.parse().unwrap();
-        let generation: u64 = parts.next().unwrap().parse().unwrap();
+        let mut number = || parts.next().unwrap().parse::<u64>().unwrap();
+        let (index, generation) = (usize::try_from(number()).unwrap(), number());
         self.missing(&of)?;
         self.with(|state| {
             if generation != state.generation || state.stillborn {
@@ -233,18 +197,15 @@ impl Stream for MemoryStream {
             }
             let shard = state.shards.get_mut(&of).unwrap();
             shard.reads.push(tokio::time::Instant::now());
-            let index = shard.records.partition_point(|record| record.seq < from);
-            let limit = usize::try_from(limit).unwrap();
-            let to = shard.records.len().min(index + limit);
-            let records = shard.records[index..to].to_vec();
-            let tip = to == shard.records.len();
-            let ended = shard.closed && tip;
-            let last = records.last().map(|last| last.seq.as_str().parse::<u64>());
-            let next = last.map_or(from.to_string(), |last| (last.unwrap() + 1).to_string());
+            let (trimmed, all) = (shard.trimmed.count, shard.records.len());
+            let index = index.saturating_sub(trimmed);
+            let to = all.min(index + usize::try_from(limit).unwrap());
+            let ended = shard.closed && to == all;
+            let next = trimmed + to;
             Ok(Page {
-                records,
+                records: shard.records[index..to].to_vec(),
                 next: (!ended).then(|| ShardIterator(format!("{of} {next} {generation}"))),
-                behind_ms: u64::from(!tip),
+                behind_ms: u64::from(to < all),
                 children: if ended { vec![child(&of)] } else { Vec::new() },
             })
         })

@@ -7,17 +7,21 @@ use tokio::sync::mpsc;
 
 use super::backlog::Backlog;
 use super::prepare::Preparing;
-use super::resume::{Finding, Gap, Resume};
 use super::trouble::{self, Failure, Origin, Part};
 use super::{Note, Options, Parts};
 use crate::decode::{self, Decoder};
 use crate::door::Faulty as _;
 use crate::door::stream::{Error, Page, ShardIterator, Stream};
 use crate::door::time_series::TimeSeries;
-use crate::model::{Fault, HashRange, Millis, ShardId, Start};
+use crate::model::{Fault, HashRange, Millis, ShardId};
 use crate::pipeline::{Input, PreparedPage, Slot};
 use crate::service::clock::{self, Clock};
 use crate::service::{entropy, metric};
+
+mod resume;
+
+pub(super) use resume::Resume;
+use resume::{Finding, Gap};
 
 /// The longest pause between two attempts at a shard that throttles or fails: long enough for a
 /// consumer beside us to get its share, short against the lease times that bound a take-over.
@@ -27,9 +31,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Reader<S, T, Q, D> {
     pub(super) slot: Slot,
     pub(super) shard: ShardId,
-    /// Where reading goes on: at the last record read.
-    pub(super) after: Start,
-    /// Whether that record was still there.
+    /// Where reading goes on, and whether anything is missing there.
     pub(super) resume: Resume,
     /// What was read and is not handed on.
     pub(super) backlog: Backlog,
@@ -115,10 +117,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                         self.tell(Note::Well(self.part())).await;
                     }
                     pace.faster();
-                    iterator = page.next.clone();
-                    if self.look(&page) {
-                        iterator = None;
-                    }
+                    iterator = page.next.clone().filter(|_| self.leads_on(&page));
                     self.take(page).await;
                     if self.hand_on(&mut decoder).await {
                         return;
@@ -132,7 +131,6 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                     });
                     self.tell(Note::Input(Input::NoPage(self.slot))).await;
                     if matches!(error, Error::PlaceGone { .. }) && self.resume.gone() {
-                        self.after = Start::TrimHorizon;
                         continue;
                     }
                     if error == Error::IteratorExpired && !fresh {
@@ -164,10 +162,11 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         let place = match iterator {
             Some(place) => place,
             None => {
-                if let Some(done) = self.resume.at(&self.after) {
+                if let Some(done) = self.resume.again() {
                     self.backlog.go_on(done);
                 }
-                let place = self.parts.stream.iterator(&self.shard, &self.after).await?;
+                let start = self.resume.start();
+                let place = self.parts.stream.iterator(&self.shard, start).await?;
                 iterator.insert(place)
             }
         };
@@ -177,20 +176,17 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         outcome
     }
 
-    /// Looks whether anything is missing before a page; whether a new iterator is wanted, at the
-    /// oldest record.
-    fn look(&mut self, page: &Page) -> bool {
+    /// Looks whether anything is missing before a page; whether to read on behind it, and not anew
+    /// from the oldest record.
+    fn leads_on(&mut self, page: &Page) -> bool {
         let (now, ended) = (self.clock.now(), page.next.is_none());
         match self.resume.look(now, &page.records, page.behind_ms, ended) {
-            Finding::Well => false,
+            Finding::Well => true,
             Finding::Gap(gap) => {
                 self.tell_gap(&gap);
-                false
-            }
-            Finding::Nowhere => {
-                self.after = Start::TrimHorizon;
                 true
             }
+            Finding::Nowhere => false,
         }
     }
 
@@ -201,12 +197,6 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         } else {
             "ok"
         });
-        if let Some(last) = page.records.last() {
-            self.after = Start::At {
-                seq: last.seq.clone(),
-                sub: u64::MAX,
-            };
-        }
         self.backlog.ended = page.next.is_none().then_some(page.children);
         self.backlog.behind_ms = page.behind_ms;
         self.backlog.fill(page.records);
@@ -292,7 +282,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
     async fn end_without_children(&self) {
         tracing::error!(
             shard_id = self.shard.as_str(),
-            after = ?self.after,
+            after = ?self.resume.start(),
             "the stream does not list this shard any more: it counts as ended, and what it held \
              after this place, if anything, is past retention and lost"
         );

@@ -21,9 +21,11 @@ const RETENTION_LEAST_MS: u64 = 86_400_000 - 60_000;
 /// quarter of an hour and more; after so long without a record it is exchanged for one at the oldest.
 const WITHOUT_RECORDS_MAX: Duration = Duration::from_secs(60);
 
-/// What a shard's reader knows about the place where it went on.
-#[derive(Debug, Default)]
-pub(super) struct Resume {
+/// Where a shard's reader goes on, and what it knows about that place.
+#[derive(Debug)]
+pub(in crate::service::worker) struct Resume {
+    /// At the last record read.
+    start: Start,
     /// Until the first record is found.
     looking: Option<Looking>,
     /// When an answer last reached the tip: everything put until then was read.
@@ -65,10 +67,25 @@ pub(super) struct Gap {
 }
 
 impl Resume {
-    /// A new iterator is about to be made at `start`; answers which record, with how many of its
-    /// user records, is not to be handed on again.
-    pub(super) fn at(&mut self, start: &Start) -> Option<(SequenceNumber, u64)> {
-        let Start::At { seq, sub } = start else {
+    /// Nothing read yet.
+    pub(in crate::service::worker) fn begin(start: Start) -> Self {
+        Self {
+            start,
+            looking: None,
+            tip_at: None,
+            arrival: None,
+        }
+    }
+
+    /// Where reading goes on.
+    pub(super) fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// A new iterator is about to be made at [`Resume::start`]; answers which record, with how many
+    /// of its user records, is not to be handed on again.
+    pub(super) fn again(&mut self) -> Option<(SequenceNumber, u64)> {
+        let Start::At { seq, sub } = &self.start else {
             return None;
         };
         self.looking = Some(Looking {
@@ -103,16 +120,23 @@ impl Resume {
         }
         if let Some(last) = records.last() {
             self.arrival = Some(last.arrival);
+            self.start = Start::At {
+                seq: last.seq.clone(),
+                sub: u64::MAX,
+            };
         }
         finding
     }
 
-    /// Kinesis takes no iterator at the record where reading stopped: whether to read from the
-    /// oldest one on. Once that was done it is no help to do it again.
+    /// Kinesis takes no iterator at the record where reading stopped: whether that changes by
+    /// reading from the oldest one on, as is done from now on.
     pub(super) fn gone(&mut self) -> bool {
-        self.looking
-            .as_mut()
-            .is_some_and(|looking| !std::mem::replace(&mut looking.from_oldest, true))
+        let first = |looking: &mut Looking| !std::mem::replace(&mut looking.from_oldest, true);
+        let changed = self.looking.as_mut().is_some_and(first);
+        if changed {
+            self.start = Start::TrimHorizon;
+        }
+        changed
     }
 
     fn gap(
@@ -143,6 +167,7 @@ impl Resume {
         looking.from_oldest |= nowhere;
         self.looking = Some(looking);
         if nowhere {
+            self.start = Start::TrimHorizon;
             Finding::Nowhere
         } else {
             Finding::Well
@@ -170,12 +195,11 @@ mod tests {
     }
 
     fn at(number: u64) -> Resume {
-        let mut resume = Resume::default();
-        let done = resume.at(&Start::At {
+        let mut resume = Resume::begin(Start::At {
             seq: seq(number),
             sub: 3,
         });
-        assert_eq!(done, Some((seq(number), 3)));
+        assert_eq!(resume.again(), Some((seq(number), 3)));
         resume
     }
 
@@ -218,8 +242,8 @@ mod tests {
     #[test]
     fn sentinels_and_times_can_tell_no_gap() {
         for start in [Start::TrimHorizon, Start::AtTimestamp(EpochMillis(5))] {
-            let mut resume = Resume::default();
-            assert_eq!(resume.at(&start), None);
+            let mut resume = Resume::begin(start);
+            assert_eq!(resume.again(), None);
             assert_eq!(resume.look(NOW, &[record(9)], 100, false), Finding::Well);
             assert!(!resume.gone());
         }
@@ -230,10 +254,7 @@ mod tests {
         for (passed, left) in [(4, None), (4, Some(9)), (6, None), (6, Some(9))] {
             let mut resume = at(7);
             assert_eq!(resume.look(NOW, &[record(7)], 0, false), Finding::Well);
-            resume.at(&Start::At {
-                seq: seq(7),
-                sub: u64::MAX,
-            });
+            assert_eq!(resume.again(), Some((seq(7), u64::MAX)));
             let later = NOW + MINUTE * passed;
             let found: Vec<Record> = left.map(record).into_iter().collect();
             let finding = resume.look(later, &found, 0, false);
@@ -255,7 +276,8 @@ mod tests {
         assert_eq!(resume.look(half, &[], DAY_MS, false), Finding::Well);
         let then = NOW + MINUTE;
         assert_eq!(resume.look(then, &[], DAY_MS, false), Finding::Nowhere);
-        assert_eq!(resume.at(&Start::TrimHorizon), None);
+        assert_eq!(resume.start(), &Start::TrimHorizon);
+        assert_eq!(resume.again(), None);
         let later = then + MINUTE * 2;
         assert_eq!(resume.look(later, &[], DAY_MS, false), Finding::Well);
         assert_eq!(
