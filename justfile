@@ -64,6 +64,10 @@ test-client:
     @command -v node >/dev/null || { echo "cannot run: this machine lacks Node 20 or later" >&2; exit 3; }
     cd clients/browser && node --test
 
+# The module and the page in Chromium, through the real local gateway (`checks/browser FILE` for a part)
+test-browser *ARGS:
+    checks/browser {{ARGS}}
+
 # Write the pages that come from tables in the code
 bless:
     TIDEWIRE_BLESS=1 cargo test --test docs

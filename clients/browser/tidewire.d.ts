@@ -121,7 +121,7 @@ export interface Readings extends AsyncIterableIterator<Reading> {
   readonly skipped: number;
 }
 
-/** A histogram of milliseconds, four buckets for each doubling. */
+/** A histogram of milliseconds, eight buckets for each doubling. */
 export class Delays {
   /** By bucket. */
   readonly counts: Uint32Array;
@@ -131,7 +131,7 @@ export class Delays {
   /** The most that bucket `at` holds, in milliseconds. */
   static upTo(at: number): number;
   record(ms: number): void;
-  /** That part (0 to 1) of all took at most so many milliseconds, at most 19 % too high; NaN where there are none. */
+  /** That part (0 to 1) of all took at most so many milliseconds, at most 9.1 % too high; NaN where there are none. */
   quantile(part: number): number;
   copy(): Delays;
   /** What was recorded since `earlier`, a copy of this. */

@@ -1,7 +1,7 @@
 //! The page of `tidewire local`: live values, leases and dead letters in a browser.
 //!
-//! Plain HTML, CSS and ES modules, served from the binary as they stand beside this file; the page
-//! asks nobody but this server and the WebSocket. What it shows beside the readings it asks for at
+//! Plain HTML, CSS and ES modules, served from the binary as they stand beside this file and, for
+//! the connection, in `clients/browser`; the page asks nobody but this server and the WebSocket. What it shows beside the readings it asks for at
 //! `/api/state`, once a second. Every field may be missing, and is then shown as a dash:
 //!
 //! ```json
@@ -50,6 +50,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::front;
 
+/// A file of `clients/browser`.
+macro_rules! client {
+    ($name:literal) => {
+        include_str!(concat!("../../clients/browser/", $name, ".js"))
+    };
+}
+
 /// `/api/state` is answered 503 after this: the page asks again a second later anyway.
 const STATE_WAIT: Duration = Duration::from_secs(3);
 
@@ -87,12 +94,17 @@ impl PageInfo {
     }
 
     /// What the page may load and speak to: this server, and the WebSocket's host on whatever port,
-    /// since a page that is left open finds a restarted stand elsewhere.
+    /// since a page that is left open finds a restarted stand elsewhere; by HTTP too, by which a
+    /// refused token is told from a stand that is away.
     fn policy(&self) -> HeaderValue {
         let uri: Option<Uri> = self.websocket.parse().ok();
         let origin = uri
             .as_ref()
-            .and_then(|uri| Some(format!("{}://{}:*", uri.scheme_str()?, uri.host()?)))
+            .and_then(|uri| {
+                let (scheme, host) = (uri.scheme_str()?, uri.host()?);
+                let plain = scheme.replacen("ws", "http", 1);
+                Some(format!("{scheme}://{host}:* {plain}://{host}:*"))
+            })
             .unwrap_or_default();
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
@@ -113,17 +125,29 @@ impl fmt::Debug for PageInfo {
     }
 }
 
-/// The page's files: path, content type, text.
-const FILES: [(&str, &str, &str); 9] = [
+/// A page's file: path, content type, text.
+type File = (&'static str, &'static str, &'static str);
+
+/// The page's own files, and below `/client` the browsers' module that it is built on.
+const FILES: [File; 18] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/page.js", JS, include_str!("page/page.js")),
-    ("/cards.js", JS, include_str!("page/cards.js")),
-    ("/link.js", JS, include_str!("page/link.js")),
+    ("/chart.js", JS, include_str!("page/chart.js")),
+    ("/device.js", JS, include_str!("page/device.js")),
+    ("/dom.js", JS, include_str!("page/dom.js")),
+    ("/figures.js", JS, include_str!("page/figures.js")),
     ("/panels.js", JS, include_str!("page/panels.js")),
     ("/picker.js", JS, include_str!("page/picker.js")),
-    ("/spark.js", JS, include_str!("page/spark.js")),
     ("/store.js", JS, include_str!("page/store.js")),
+    ("/wall.js", JS, include_str!("page/wall.js")),
+    ("/client/tidewire.js", JS, client!("tidewire")),
+    ("/client/delays.js", JS, client!("delays")),
+    ("/client/link.js", JS, client!("link")),
+    ("/client/order.js", JS, client!("order")),
+    ("/client/tries.js", JS, client!("tries")),
+    ("/client/waiting.js", JS, client!("waiting")),
+    ("/client/world.js", JS, client!("world")),
 ];
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";

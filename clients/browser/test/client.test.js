@@ -301,7 +301,7 @@ test("arrival to screen is measured at the paint, and only of what is new", asyn
   assert.equal(client.delays.count, 0);
   await world.paint();
   assert.equal(client.delays.count, 1);
-  assert.ok(client.delays.quantile(1) >= 200 && client.delays.quantile(1) < 240);
+  assert.ok(client.delays.quantile(1) >= 200 && client.delays.quantile(1) < 220);
   await world.see(true);
   world.socket.say(frame(reading({ time_ns: "3", arrival_ms })));
   await world.paint();

@@ -6,7 +6,7 @@ import { Tries } from "../tries.js";
 import { Readings } from "../waiting.js";
 import { dice, reading } from "../testing/world.js";
 
-test("a quantile is never too low and at most a fifth too high", () => {
+test("a quantile is never too low and at most a tenth too high", () => {
   const random = dice(3);
   for (let n = 0; n < 100; n += 1) {
     const delays = new Delays();
@@ -15,7 +15,7 @@ test("a quantile is never too low and at most a fifth too high", () => {
     for (const part of [0, 0.5, 0.99, 1]) {
       const exact = all[Math.max(0, Math.ceil(all.length * part) - 1)];
       const read = delays.quantile(part);
-      assert.ok(read >= exact * 0.999_999 && read <= exact * 1.19, `${part}: ${read} for ${exact}`);
+      assert.ok(read >= exact * 0.999_999 && read <= exact * 1.091, `${part}: ${read} for ${exact}`);
     }
   }
 });
@@ -29,7 +29,7 @@ test("delays below nothing tell of the clocks, and absurd ones break nothing", (
   delays.record(100);
   const since = delays.since(earlier);
   assert.equal(since.count, 1);
-  assert.ok(since.quantile(0.99) >= 100 && since.quantile(0.99) < 119);
+  assert.ok(since.quantile(0.99) >= 100 && since.quantile(0.99) < 109.2);
 });
 
 const drained = async (readings) => {

@@ -1,59 +1,93 @@
-// The page of `tidewire local`. Frames change plain data as they come; the screen is changed at
+// The page of `tidewire local`. Readings change plain data as they come; the screen is changed at
 // most once an animation frame, and only where it is seen.
 
-import { Cards, write } from "./cards.js";
-import { Link } from "./link.js";
+import { watchColours } from "./chart.js";
+import { DeviceView } from "./device.js";
+import { by, write } from "./dom.js";
+import { Figures } from "./figures.js";
 import { Panels } from "./panels.js";
 import { Picker } from "./picker.js";
 import { Store } from "./store.js";
-import { watchColours } from "./spark.js";
+import { Wall } from "./wall.js";
+import { connect } from "/client/tidewire.js";
 
 const STATE_MS = 1_000;
-const OWN_MS = 500;
-// Arrival times kept until the next paint; a hidden page paints nothing.
-const UNPAINTED_MAX = 4_096;
+const GROW_MS = 500;
+const AGAIN_MS = 1_000;
 
-const by = (id) => document.getElementById(id);
 const store = new Store();
 const panels = new Panels();
-const cards = new Cards(by("cards"), (id, isPicked) => picker.toggle(id, isPicked), schedule);
-const picker = new Picker(() => pickChanged());
-let unpainted = [];
-let scheduled = false;
+const figures = new Figures(store);
+const wall = new Wall(by("wall"), store.devices, { onOpen: (device) => view.open(device), schedule });
+const picker = new Picker({ onPick: subscribe, onFind: showDevices });
+const view = new DeviceView({ schedule, isPicked: (id) => picker.picks.has(id), onPick: (id, isPicked) => picker.toggle(id, isPicked) });
+let live = null;
+let isScheduled = false;
 
-function refilter() {
-  const { picks } = picker;
-  const found = picker.matches();
-  cards.filter((id) => (picks.size === 0 || picks.has(id)) && (!found || found.has(id)), store.devices, picks);
-  showEmpty();
-}
-
-function showEmpty() {
-  const isEmpty = cards.cards.size === 0;
-  by("empty").hidden = !isEmpty;
-  if (!isEmpty) return;
-  const searched = picker.matches() && store.devices.size > 0;
-  write(by("empty"), searched ? "No device of that name among those received." : "Waiting for the first reading.");
-}
-
-function pickChanged() {
-  refilter();
-  link.subscribe(picker.picks.size ? [...picker.picks] : ["*"]);
-}
+// ---- the screen
 
 function schedule() {
-  if (scheduled) return;
-  scheduled = true;
+  if (isScheduled) return;
+  isScheduled = true;
   requestAnimationFrame(paint);
 }
 
 function paint() {
-  scheduled = false;
+  isScheduled = false;
   const now = Date.now();
-  if (!cards.draw(now)) return schedule();
-  for (const arrival of unpainted) store.painted(arrival, now);
-  unpainted = [];
-  showEmpty();
+  view.draw(now);
+  if (!wall.draw(now)) schedule();
+}
+
+function showDevices() {
+  wall.show(picker.shown());
+  by("empty").hidden = wall.size > 0;
+  if (wall.size > 0) return;
+  write(by("empty"), picker.isSearching ? "No device of that name among those received." : "Waiting for the first reading.");
+}
+
+function redraw() {
+  wall.redraw();
+  view.redraw();
+  figures.draw();
+}
+
+// ---- the connection
+
+async function askInfo() {
+  const answer = await fetch("/api/info", { cache: "no-store" });
+  if (!answer.ok) throw new Error(`/api/info answered ${answer.status}`);
+  return answer.json();
+}
+
+const SAID = {
+  connecting: "connecting",
+  live: "live",
+  waiting: "connection lost",
+  offline: "no network",
+  refused: "refused",
+  paused: "paused",
+  closed: "closed",
+};
+
+// What is said aloud is a word; the seconds until the next try are for the eye only.
+function tellState({ name, why, retryAt }) {
+  by("link").dataset.state = name;
+  write(by("link"), SAID[name]);
+  by("trouble").hidden = retryAt === null;
+  if (retryAt === null) return;
+  const isRefused = name === "refused";
+  write(by("trouble-why"), isRefused ? "The gateway answers, but refuses this page's token." : `No connection: ${why}.`);
+  tellWait();
+}
+
+function tellWait() {
+  const { retryAt } = live?.state ?? {};
+  if (typeof retryAt === "number") write(by("trouble-wait"), `again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1_000))} s`);
+}
+
+function subscribe() {
+  live?.subscribe(picker.picks.size ? picker.picks : "*");
 }
 
 function takeReadings(readings) {
@@ -61,33 +95,35 @@ function takeReadings(readings) {
   for (const reading of readings) {
     const device = store.apply(reading, now);
     if (!device) continue;
-    cards.touch(device);
-    if (typeof reading.arrival_ms === "number" && !document.hidden && unpainted.length < UNPAINTED_MAX) {
-      unpainted.push(reading.arrival_ms);
-    }
+    wall.touch(device);
+    view.touch(device);
   }
   schedule();
 }
 
-function takeFrame(frame) {
-  if (frame.type === "error") console.warn("refused:", frame.code, frame.message);
-  else if (Array.isArray(frame.readings)) takeReadings(frame.readings);
-  else if (frame.device_id) takeReadings([frame]);
+async function begin() {
+  let info;
+  try {
+    info = await askInfo();
+  } catch {
+    by("link").dataset.state = "waiting";
+    write(by("link"), "no answer");
+    return setTimeout(begin, AGAIN_MS);
+  }
+  write(by("stream"), info.stream ?? "");
+  document.title = `tidewire: ${info.stream ?? "live"}`;
+  live = connect(info.websocket, {
+    token: async () => (await askInfo()).token,
+    devices: picker.picks.size ? picker.picks : "*",
+  });
+  figures.follow(live);
+  live.on("state", tellState);
+  live.on("readings", takeReadings);
+  live.on("error", ({ code, message }) => console.warn("refused:", code, message));
+  by("retry").addEventListener("click", () => live.retry());
 }
 
-const link = new Link({
-  state(name, text) {
-    by("link").dataset.state = name;
-    write(by("link"), text);
-  },
-  info(info) {
-    write(by("stream"), info.stream ?? "");
-    document.title = `tidewire: ${info.stream ?? "live"}`;
-  },
-  frame: takeFrame,
-});
-picker.onFound = refilter;
-pickChanged();
+// ---- the stand
 
 async function askState() {
   try {
@@ -101,31 +137,21 @@ async function askState() {
   setTimeout(askState, STATE_MS);
 }
 
-// Frames come in bursts: the rate is a mean over some samples.
-const RATE_SAMPLES = 4;
-const counted = [{ count: 0, at: performance.now() }];
-function measure() {
-  const now = { count: store.count, at: performance.now() };
-  const then = counted[0];
-  if (counted.push(now) > RATE_SAMPLES) counted.shift();
-  const rate = ((now.count - then.count) * 1_000) / (now.at - then.at);
-  panels.own(rate, store.delays(Date.now()));
+function grow() {
+  const now = Date.now();
   picker.know([...store.devices.keys()]);
-  cards.grow(Date.now());
+  wall.grow(now);
+  view.grow(now);
+  tellWait();
 }
 
 // Where there is little room, the panels begin closed.
-if (matchMedia("(max-width: 700px)").matches) {
+if (matchMedia("(max-width: 760px)").matches) {
   for (const box of document.querySelectorAll("details")) box.open = false;
 }
-document.addEventListener("visibilitychange", () => (unpainted = []));
-watchColours(() => {
-  cards.redraw();
-  schedule();
-});
-window.addEventListener("resize", () => {
-  cards.redraw();
-  schedule();
-});
-setInterval(measure, OWN_MS);
+watchColours(redraw);
+window.addEventListener("resize", redraw);
+setInterval(grow, GROW_MS);
+showDevices();
+begin();
 askState();

@@ -1,21 +1,9 @@
 // The strip of figures, the leases and the dead letters, from /api/state.
 
-import { element, write } from "./cards.js";
-import { History, colours, follow, line, surface } from "./spark.js";
+import { by, count, element, span, write } from "./dom.js";
 
-const by = (id) => document.getElementById(id);
-const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const known = (value) => typeof value === "number" && Number.isFinite(value);
-const count = (value) => (known(value) ? whole.format(value) : "–");
 const LATE_MS = 5_000;
-const SLOTS = 60;
-
-export const span = (ms) => {
-  if (!known(ms)) return "–";
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
-  return ms < 3_600_000 ? `${(ms / 60_000).toFixed(1)} min` : `${(ms / 3_600_000).toFixed(1)} h`;
-};
 
 // shardId-000000000003 -> 3; the rest of what is long is cut in its middle.
 const shardName = (id = "") => id.replace(/^shardId-0*(?=\d)/, "");
@@ -43,31 +31,7 @@ const sum = (list, field) => {
 };
 
 export class Panels {
-  constructor() {
-    this.rates = new Rates();
-    this.rateLine = new History(SLOTS);
-    this.delayLine = new History(SLOTS);
-    for (const id of ["rate-line", "delay-line"]) follow(by(id), () => this.#lines());
-  }
-
-  // What this screen itself measures.
-  own(perSecond, delays) {
-    write(by("rate"), count(perSecond));
-    write(by("p50"), count(delays?.p50));
-    write(by("p99"), count(delays?.p99));
-    this.rateLine.push(perSecond);
-    this.delayLine.push(delays?.p99 ?? 0);
-    this.#lines();
-  }
-
-  #lines() {
-    for (const [id, series, hue] of [["rate-line", this.rateLine, 0], ["delay-line", this.delayLine, 1]]) {
-      const area = surface(by(id));
-      if (!area) continue;
-      const box = { x: 0, y: 0, width: area.width, height: area.height };
-      line(area.pen, series, box, colours.lines[hue], SLOTS, { floor: 0 });
-    }
-  }
+  rates = new Rates();
 
   state(state) {
     const leases = state.leases ?? [];

@@ -1,92 +1,91 @@
 // The list of known devices: search, and pick those to receive.
 
-import { element, write } from "./cards.js";
+import { by, element, write } from "./dom.js";
 
-const LISTED_MAX = 400;
+const LISTED_MAX = 200;
 // One subscription takes this many ids: the default of `gateway.subscriptions_max`.
 const PICKS_MAX = 500;
 
-const by = (id) => document.getElementById(id);
-
 export class Picker {
-  // onChange(picks): a set of ids; an empty one means all devices.
-  constructor(onChange) {
-    this.onChange = onChange;
-    this.known = [];
-    this.boxes = new Map();
+  // onPick(): other devices are to be received; onFind(): others are to be shown.
+  constructor({ onPick, onFind }) {
+    Object.assign(this, { onPick, onFind, known: [] });
+    this.items = new Map();
     const kept = new URLSearchParams(location.hash.slice(1)).getAll("device");
     this.picks = new Set(kept.slice(0, PICKS_MAX));
     this.search = by("search");
-    this.search.addEventListener("input", () => this.render());
-    by("pick-found").addEventListener("click", () => {
-      this.picks = new Set(this.found().slice(0, PICKS_MAX));
-      this.#changed();
+    this.search.addEventListener("input", () => {
+      this.render();
+      this.onFind();
     });
-    by("pick-none").addEventListener("click", () => {
-      this.picks.clear();
-      this.#changed();
-    });
+    by("pick-found").addEventListener("click", () => this.#pick(this.found().slice(0, PICKS_MAX)));
+    by("pick-none").addEventListener("click", () => this.#pick([]));
     this.render();
   }
 
-  // What the search box leaves of the known ids.
+  // What the search leaves of the known ids, or of the picked ones.
   found() {
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     return this.known.filter((id) => words.every((word) => id.toLowerCase().includes(word)));
   }
 
-  matches() {
-    return this.search.value.trim() !== "" ? new Set(this.found()) : null;
+  shown() {
+    return this.picks.size ? this.found().filter((id) => this.picks.has(id)) : this.found();
+  }
+
+  get isSearching() {
+    return this.search.value.trim() !== "";
   }
 
   know(ids) {
     if (ids.length === this.known.length) return;
     this.known = ids.sort();
     this.render();
+    this.onFind();
   }
 
   toggle(id, isPicked) {
-    if (isPicked && this.picks.size < PICKS_MAX) this.picks.add(id);
-    else this.picks.delete(id);
-    this.#changed();
+    const picks = new Set(this.picks);
+    if (isPicked) picks.add(id);
+    else picks.delete(id);
+    this.#pick([...picks].slice(0, PICKS_MAX));
   }
 
-  #changed() {
-    const hash = [...this.picks].map((id) => `device=${encodeURIComponent(id)}`).join("&");
+  #pick(ids) {
+    this.picks = new Set(ids);
+    const hash = ids.map((id) => `device=${encodeURIComponent(id)}`).join("&");
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname);
     this.render();
-    this.onChange(this.picks);
+    this.onFind();
+    this.onPick();
   }
 
   render() {
     const found = this.found();
     const listed = [...new Set([...this.picks, ...found])].sort().slice(0, LISTED_MAX);
-    const list = by("list");
-    const wanted = listed.map((id) => this.#item(id));
+    const items = listed.map((id) => this.#item(id));
     const focused = document.activeElement;
-    if (found.length > LISTED_MAX) {
-      wanted.push(element("li", { className: "more", text: `and ${found.length - LISTED_MAX} more: search` }));
-    }
-    list.replaceChildren(...wanted);
+    const left = found.length - listed.length;
+    if (left > 0) items.push(element("li", { className: "more", text: `and ${left} more: search` }));
+    const list = by("list");
+    list.replaceChildren(...items);
     if (list.contains(focused)) focused.focus();
     write(by("known"), String(this.known.length || ""));
-    const searched = this.search.value.trim() !== "";
-    by("pick-found").disabled = !searched || found.length === 0;
-    write(by("pick-found"), searched ? `Pick these ${found.length}` : "Pick these");
+    by("pick-found").disabled = !this.isSearching || found.length === 0;
+    write(by("pick-found"), this.isSearching ? `Pick these ${found.length}` : "Pick these");
     by("pick-none").disabled = this.picks.size === 0;
     const n = this.picks.size;
-    write(by("pick-hint"), n ? `Only ${n} picked: nothing else is sent.` : "Pick devices and only theirs are sent.");
-    this.onFound?.();
+    write(by("pick-hint"), n ? `${n} picked: nothing else is sent.` : "Pick devices, and only theirs are sent.");
   }
 
   #item(id) {
-    let item = this.boxes.get(id);
+    let item = this.items.get(id);
     if (!item) {
       const box = element("input", { type: "checkbox" });
       box.addEventListener("change", () => this.toggle(id, box.checked));
-      item = element("li", {}, element("label", { title: id }, box, id));
+      item = element("li", {}, element("label", { title: id }, box, element("span", { text: id })));
       item.box = box;
-      this.boxes.set(id, item);
+      this.items.set(id, item);
     }
     item.box.checked = this.picks.has(id);
     return item;

@@ -88,11 +88,31 @@ async fn every_file_is_served_with_its_type_and_the_page_names_them() {
             .split('"')
             .filter(|part| part.ends_with(".js") || part.ends_with(".css"))
         {
-            let named = format!("/{}", quoted.trim_start_matches(['.', '/']));
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let named = match quoted.strip_prefix('.') {
+                Some(beside) => format!("{folder}{beside}"),
+                None => quoted.to_owned(),
+            };
             assert!(
                 FILES.iter().any(|(path, ..)| *path == named),
                 "{path} names {quoted}"
             );
+        }
+    }
+}
+
+/// A module that is not served would be missed in a browser only.
+#[test]
+fn every_file_beside_it_is_served() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (folder, below) in [("src/local/page", ""), ("clients/browser", "/client")] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".d.ts") || !(name.ends_with(".js") || name.ends_with(".css")) {
+                continue;
+            }
+            let path = format!("{below}/{name}");
+            assert!(FILES.iter().any(|file| file.0 == path), "{path}");
         }
     }
 }
@@ -107,7 +127,7 @@ async fn the_page_loads_nothing_from_elsewhere() {
         "{policy}"
     );
     assert!(
-        policy.contains("connect-src 'self' ws://127.0.0.1:*;"),
+        policy.contains("connect-src 'self' ws://127.0.0.1:* http://127.0.0.1:*;"),
         "{policy}"
     );
     for (path, _, text) in FILES {
