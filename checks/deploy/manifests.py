@@ -1,5 +1,5 @@
-"""One overlay's manifests, built: by Kubernetes' own schemas and those of KEDA and the Prometheus operator,
-unknown fields refused, and by what our processes need. `manifests.py BUILT.yaml DOCS`."""
+"""Overlays' manifests, built: by Kubernetes' own schemas and those of KEDA and the Prometheus operator,
+unknown fields refused, and by what our processes need. `manifests.py DOCS BUILT.yaml...`; one line for each."""
 
 import json
 import os
@@ -93,19 +93,12 @@ def scaled(document, config, documents, metrics):
                 yield f"{name} is no metric of docs/metrics.md"
 
 
-def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
-        documents = [document for document in yaml.safe_load_all(file) if document]
-    docs = {}
-    for name in ("configuration.md", "metrics.md"):
-        with open(os.path.join(sys.argv[2], name), encoding="utf-8") as file:
-            docs[name] = file.read()
-    keys, variables = settings_of(docs["configuration.md"])
-    metrics = set(re.findall(r"\| `(tidewire_\w+)` \|", docs["metrics.md"]))
+def sentences(documents, keys, variables, metrics):
+    """Everything that is wrong with one overlay."""
     wrong = []
 
-    def note(document, sentences):
-        wrong.extend(f"{document['kind']} {document['metadata']['name']}: {sentence}" for sentence in sentences)
+    def note(document, said):
+        wrong.extend(f"{document['kind']} {document['metadata']['name']}: {sentence}" for sentence in said)
 
     config_map, = [each for each in documents if each["kind"] == "ConfigMap"]
     config = tomllib.loads(config_map["data"]["tidewire.toml"])
@@ -114,19 +107,35 @@ def main():
     for document in documents:
         note(document, by_schema(document))
     # What lacks a field would only fall over below.
-    if not wrong:
-        for document in documents:
-            if document["kind"] == "Deployment":
-                note(document, pod(document, config, documents))
-                for entry in document["spec"]["template"]["spec"]["containers"][0]["env"]:
-                    if entry["name"].startswith("TIDEWIRE_") and entry["name"] not in variables:
-                        note(document, [f"{entry['name']} is no setting of docs/configuration.md"])
-            if document["kind"] == "ScaledObject":
-                note(document, scaled(document, config, documents, metrics))
-    for sentence in wrong:
-        print(sentence, file=sys.stderr)
-    print(f"{len(documents)} documents")
-    sys.exit(1 if wrong or not documents else 0)
+    if wrong:
+        return wrong
+    for document in documents:
+        if document["kind"] == "Deployment":
+            note(document, pod(document, config, documents))
+            for entry in document["spec"]["template"]["spec"]["containers"][0]["env"]:
+                if entry["name"].startswith("TIDEWIRE_") and entry["name"] not in variables:
+                    note(document, [f"{entry['name']} is no setting of docs/configuration.md"])
+        if document["kind"] == "ScaledObject":
+            note(document, scaled(document, config, documents, metrics))
+    return wrong
+
+
+def main():
+    docs = {}
+    for name in ("configuration.md", "metrics.md"):
+        with open(os.path.join(sys.argv[1], name), encoding="utf-8") as file:
+            docs[name] = file.read()
+    keys, variables = settings_of(docs["configuration.md"])
+    metrics = set(re.findall(r"\| `(tidewire_\w+)` \|", docs["metrics.md"]))
+    failed = 0
+    for path in sys.argv[2:]:
+        with open(path, encoding="utf-8") as file:
+            documents = [document for document in yaml.safe_load_all(file) if document]
+        wrong = sentences(documents, keys, variables, metrics)
+        name = os.path.splitext(os.path.basename(path))[0]
+        print(f"{'FAILED' if wrong else 'ok'}: {name}: {len(documents)} documents", *wrong, sep="\n  ", flush=True)
+        failed |= bool(wrong)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
