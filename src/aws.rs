@@ -6,7 +6,7 @@
 //! decides: the shard's reader, the sinks and queues with backoff while the
 //! shard is blocked, leases within their own deadline. Exceptions, all before any data moves: the
 //! first discovery of Timestream's endpoint ([`discovery`]), waiting for a resource that was just
-//! created, and asking whether what is needed is there ([`provision`]). A dead letter that its queue refuses goes once more, smaller: that
+//! created, and asking whether what is needed is there ([`provision`]), a stream's consumer among it. A dead letter that its queue refuses goes once more, smaller: that
 //! is another request.
 
 pub mod connections;
@@ -18,6 +18,7 @@ mod hash;
 pub mod key_set;
 pub mod kinesis;
 pub mod lease_table;
+pub mod lines;
 pub mod provision;
 pub mod screens;
 pub mod setup;

@@ -1,6 +1,7 @@
 //! Floor 5: the command line.
 
 pub mod broadcaster;
+mod consumers;
 pub mod decode;
 pub mod decoding;
 pub mod failure;

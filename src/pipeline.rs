@@ -29,6 +29,7 @@ pub mod message;
 mod ownership;
 mod progress;
 mod state;
+pub mod subscribing;
 mod unit;
 
 pub use books::{Book, Books, RecordBook, Rule};
@@ -208,8 +209,13 @@ pub enum Input {
     },
     /// Nobody grants shards any more: drain all.
     Closed,
-    /// A reader would read.
-    Ready(Slot),
+    /// A reader would read, or go on with what it has.
+    Ready {
+        /// Whose.
+        slot: Slot,
+        /// The size of the event that the stream has begun to send, where it sends.
+        event_bytes: Option<u64>,
+    },
     /// A reader has read.
     Page {
         /// Whose.

@@ -15,6 +15,10 @@ mod provision;
 mod setup;
 #[path = "aws_data_path/sqs.rs"]
 mod sqs;
+#[path = "support/stream_contract.rs"]
+mod stream_contract;
+#[path = "aws_data_path/subscriptions.rs"]
+mod subscriptions;
 #[path = "aws_data_path/support.rs"]
 mod support;
 #[path = "aws_data_path/timestream.rs"]

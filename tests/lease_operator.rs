@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tidewire::door::fault::CallFailed;
 use tidewire::door::lease_table::{Error, LeaseTable};
-use tidewire::door::stream::{self, Page, ShardIterator, Stream};
+use tidewire::door::stream::{self, NoSubscription, Page, ShardIterator, Stream};
 use tidewire::lease::operate::{self, Plan, Target};
 use tidewire::lease::talk::{Event, Say};
 use tidewire::lease::{Answer, Author, Change, Item, Options, Row};
@@ -77,6 +77,8 @@ struct Still;
 const SHARDS: u64 = 4;
 
 impl Stream for Still {
+    type Subscription = NoSubscription;
+
     async fn shards(&self) -> Result<Vec<Shard>, stream::Error> {
         let shard = |number: u64| Shard {
             id: shard(number),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tidewire::door::fault::CallFailed;
 use tidewire::door::lease_table::{Error, LeaseTable};
-use tidewire::door::stream::{self, Page, ShardIterator, Stream};
+use tidewire::door::stream::{self, NoSubscription, Page, ShardIterator, Stream};
 use tidewire::lease::talk::{Event, Say};
 use tidewire::lease::{Answer, Change, Item, Options, Value};
 use tidewire::model::{
@@ -86,6 +86,8 @@ impl LeaseTable for Far {
 struct Still(u64);
 
 impl Stream for Still {
+    type Subscription = NoSubscription;
+
     async fn shards(&self) -> Result<Vec<Shard>, stream::Error> {
         let shard = |number: u64| Shard {
             id: shard(number),

@@ -6,10 +6,14 @@
 mod aggregate;
 #[path = "pipeline_worker/beat.rs"]
 mod beat;
+#[path = "pipeline_worker/contract.rs"]
+mod contract;
 #[path = "support/doors.rs"]
 mod doors;
 #[path = "pipeline_worker/gaps.rs"]
 mod gaps;
+#[path = "pipeline_worker/pushed.rs"]
+mod pushed;
 #[path = "pipeline_worker/records.rs"]
 mod records;
 #[path = "pipeline_worker/shards.rs"]
@@ -20,6 +24,8 @@ mod sinks;
 mod stand;
 #[path = "pipeline_worker/stores.rs"]
 mod stores;
+#[path = "support/stream_contract.rs"]
+mod stream_contract;
 #[path = "support/trimming.rs"]
 mod trimming;
 

@@ -163,7 +163,7 @@ fn everything_wrong_is_said_at_once_with_its_line_and_its_remedy() {
 [source]
 strem = "telemetry"
 poll_interval_ms = 50
-mode = "fan-out"
+mode = "efo"
 initial_position = "yesterday"
 [sorce]
 x = 1
@@ -204,6 +204,32 @@ fn letters_go_to_a_standard_queue() {
     )];
     let refused = load(None, &env).unwrap_err().to_string();
     assert!(refused.contains("use a standard queue"), "{refused}");
+}
+
+#[test]
+fn a_consumer_has_a_name_that_aws_takes() {
+    let long = "x".repeat(129);
+    let mode = ("TIDEWIRE_SOURCE__MODE", "fan-out");
+    for (env, words) in [
+        (
+            [mode, ("TIDEWIRE_SOURCE__CONSUMER", "my fleet")],
+            "letters, digits",
+        ),
+        ([mode, ("TIDEWIRE_SOURCE__CONSUMER", &long)], "1 to 128"),
+        (
+            [mode, ("TIDEWIRE_LEASE__TABLE", &long)],
+            "set `source.consumer`",
+        ),
+    ] {
+        let refused = load(None, &env).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+    for env in [
+        [mode, mode],
+        [mode, ("TIDEWIRE_SOURCE__CONSUMER", "a.b_c-9")],
+    ] {
+        load(None, &env).unwrap();
+    }
 }
 
 #[test]

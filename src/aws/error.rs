@@ -5,6 +5,7 @@ use std::error::Error;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::event_stream::RawMessage;
 
 use crate::door::fault::{CallFailed, Fault};
 
@@ -146,6 +147,29 @@ where
     let status = error
         .raw_response()
         .map(|response| response.status().as_u16());
+    failed_with(operation, error, status)
+}
+
+/// The same for an error that comes within a stream of events, which has no status.
+pub(super) fn failed_within<E>(
+    operation: &'static str,
+    error: &SdkError<E, RawMessage>,
+) -> CallFailed
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    failed_with(operation, error, None)
+}
+
+fn failed_with<E, R>(
+    operation: &'static str,
+    error: &SdkError<E, R>,
+    status: Option<u16>,
+) -> CallFailed
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    R: std::fmt::Debug,
+{
     let (fault, message) = match error {
         SdkError::ServiceError(service) => {
             let meta = service.err().meta();

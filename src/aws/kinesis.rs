@@ -6,24 +6,32 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_kinesis::error::SdkError;
-use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::operation::get_records::GetRecordsError;
 use aws_sdk_kinesis::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
-use aws_sdk_kinesis::types::{self, ShardIteratorType};
+use aws_sdk_kinesis::types::ShardIteratorType;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use bytes::Bytes;
 
 use super::error::failed;
+use super::lines::Lines;
 use crate::door::fault::{CallFailed, Fault};
 use crate::door::stream::{Error, Page, ShardIterator, Stream};
-use crate::model::{ChildShard, EpochMillis, Record, Shard, ShardId, Start};
+use crate::model::{EpochMillis, SequenceNumber, Shard, ShardId, Start};
 
+mod answers;
+mod consumer;
+mod gate;
 mod put;
 mod several;
+mod subscription;
 
+use answers::{page, shard_of};
+use consumer::Consumer;
+pub use consumer::is_limit;
 pub use several::Streams;
+pub use subscription::Events;
 
 /// The most pages of shards that are followed: 10,000 shards each, more than any stream has. A
 /// server that repeats its token would otherwise hold us for good.
@@ -82,17 +90,66 @@ impl StreamRef {
 pub struct Kinesis {
     client: Client,
     stream: StreamRef,
+    /// Its ARN, where that was asked for.
+    arn: Option<String>,
+    /// By whom its shards are subscribed to; none: they are polled.
+    consumer: Option<Arc<Consumer>>,
 }
 
 impl Kinesis {
     /// The stream of that name or ARN; nothing is asked yet.
     #[must_use]
     pub fn new(client: Client, stream: StreamRef) -> Self {
-        Self { client, stream }
+        Self {
+            client,
+            stream,
+            arn: None,
+            consumer: None,
+        }
+    }
+
+    /// The same with its ARN, which consumers are registered by.
+    #[must_use]
+    pub fn known_as(self, arn: impl Into<String>) -> Self {
+        Self {
+            arn: Some(arn.into()),
+            ..self
+        }
+    }
+
+    /// The same, its shards subscribed to by the consumer of that name (1 to 128 of letters, digits,
+    /// `_`, `.` and `-`), which is registered unless it is.
+    ///
+    /// # Errors
+    /// It may not be registered, the stream has as many as AWS allows, or it does not get active.
+    pub async fn with_consumer(self, name: &str, lines: Arc<Lines>) -> Result<Self, CallFailed> {
+        let arn = match (&self.arn, &self.stream) {
+            (Some(arn), _) | (None, StreamRef::Arn(arn)) => arn.clone(),
+            (None, StreamRef::Name(_)) => {
+                return Err(unusable(
+                    "RegisterStreamConsumer",
+                    "the stream's ARN is not known",
+                ));
+            }
+        };
+        let consumer = Consumer::new(self.client.clone(), arn, name.to_owned(), lines);
+        consumer.enrol().await?;
+        Ok(Self {
+            consumer: Some(Arc::new(consumer)),
+            ..self
+        })
+    }
+
+    /// Its bare name, for messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.stream.bare_name()
     }
 }
 
 impl Stream for Kinesis {
+    type Subscription = Events;
+
     async fn shards(&self) -> Result<Vec<Shard>, Error> {
         const OPERATION: &str = "ListShards";
         let mut shards = Vec::new();
@@ -151,19 +208,14 @@ impl Stream for Kinesis {
             .set_stream_name(self.stream.name())
             .set_stream_arn(self.stream.arn())
             .shard_id(shard.as_str());
-        let request = match start {
-            Start::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
-            Start::AtTimestamp(at) => request
-                .shard_iterator_type(ShardIteratorType::AtTimestamp)
-                .timestamp(DateTime::from_millis(at.0)),
-            Start::At { seq, .. } => request
-                .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
-                .starting_sequence_number(seq.as_str()),
-            Start::After(seq) => request
-                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
-                .starting_sequence_number(seq.as_str()),
-        };
-        let answer = request.send().await.map_err(|e| iterator_error(&e))?;
+        let (kind, seq, time) = place(start);
+        let answer = request
+            .shard_iterator_type(kind)
+            .set_starting_sequence_number(seq)
+            .set_timestamp(time)
+            .send()
+            .await
+            .map_err(|e| iterator_error(&e))?;
         answer
             .shard_iterator
             .map(ShardIterator)
@@ -183,35 +235,66 @@ impl Stream for Kinesis {
             .map_err(|e| records_error(&e))?;
         page(answer)
     }
+
+    fn has_consumer(&self, _shard: &ShardId) -> bool {
+        self.consumer.is_some()
+    }
+
+    async fn subscribe(&self, shard: &ShardId, start: &Start) -> Result<Events, Error> {
+        match &self.consumer {
+            Some(consumer) => Events::of(consumer, shard, start).await,
+            None => Err(unusable("SubscribeToShard", "there is no consumer").into()),
+        }
+    }
+}
+
+/// A place in a shard as Kinesis's requests name it.
+fn place(start: &Start) -> (ShardIteratorType, Option<String>, Option<DateTime>) {
+    let text = |seq: &SequenceNumber| Some(seq.as_str().to_owned());
+    match start {
+        Start::TrimHorizon => (ShardIteratorType::TrimHorizon, None, None),
+        Start::AtTimestamp(at) => {
+            let time = DateTime::from_millis(at.0);
+            (ShardIteratorType::AtTimestamp, None, Some(time))
+        }
+        Start::At { seq, .. } => (ShardIteratorType::AtSequenceNumber, text(seq), None),
+        Start::After(seq) => (ShardIteratorType::AfterSequenceNumber, text(seq), None),
+    }
 }
 
 /// Kinesis takes a sequence number of a record past retention and begins at the oldest one left; some
 /// servers refuse it, and AWS itself refuses one of another stream, or of a deleted one of this name.
 fn iterator_error(error: &SdkError<GetShardIteratorError, HttpResponse>) -> Error {
     const OPERATION: &str = "GetShardIterator";
-    let Some(GetShardIteratorError::InvalidArgumentException(invalid)) = error.as_service_error()
-    else {
-        return stream_error(OPERATION, error);
-    };
-    let message = invalid.message().unwrap_or_default();
+    match error.as_service_error() {
+        Some(GetShardIteratorError::InvalidArgumentException(invalid)) => {
+            let message = invalid.message().unwrap_or_default();
+            place_error(OPERATION, message).unwrap_or_else(|| stream_error(OPERATION, error))
+        }
+        _ => stream_error(OPERATION, error),
+    }
+}
+
+/// What an invalid argument means, if it is the sequence number to begin at.
+fn place_error(operation: &'static str, message: &str) -> Option<Error> {
     let about = message.to_lowercase();
     if !about.contains("startingsequencenumber") {
-        return stream_error(OPERATION, error);
+        return None;
     }
     if about.contains("did not come from") {
-        return Error::Call(CallFailed {
-            operation: OPERATION,
+        return Some(Error::Call(CallFailed {
+            operation,
             fault: Fault::Fatal,
             message: format!(
                 "{message} The lease table's checkpoint is another stream's, or one's that was deleted: \
                  name another lease table, or begin anew with `tidewire leases reset`"
             ),
-        });
+        }));
     }
-    Error::PlaceGone {
-        operation: OPERATION,
+    Some(Error::PlaceGone {
+        operation,
         message: message.to_owned(),
-    }
+    })
 }
 
 /// An iterator is expired, too, where the server cannot read it any more: it was made before the
@@ -251,75 +334,6 @@ fn unusable(operation: &'static str, what: &str) -> CallFailed {
         fault: Fault::Fatal,
         message: what.to_owned(),
     }
-}
-
-fn shard_of(operation: &'static str, shard: types::Shard) -> Result<Shard, CallFailed> {
-    let (hash, seq) = match (shard.hash_key_range, shard.sequence_number_range) {
-        (Some(hash), Some(seq)) => (hash, seq),
-        _ => return Err(unusable(operation, "a shard has no range")),
-    };
-    let number = |text: &str| {
-        text.parse()
-            .map_err(|_| unusable(operation, "a shard's range is no sequence number"))
-    };
-    Ok(Shard {
-        id: shard.shard_id.into(),
-        parent: shard.parent_shard_id.map(Into::into),
-        adjacent_parent: shard.adjacent_parent_shard_id.map(Into::into),
-        starting_hash_key: hash.starting_hash_key,
-        ending_hash_key: hash.ending_hash_key,
-        starting_seq: number(&seq.starting_sequence_number)?,
-        ending_seq: seq
-            .ending_sequence_number
-            .as_deref()
-            .map(number)
-            .transpose()?,
-    })
-}
-
-fn page(answer: GetRecordsOutput) -> Result<Page, Error> {
-    const OPERATION: &str = "GetRecords";
-    let mut records = Vec::with_capacity(answer.records.len());
-    for record in answer.records {
-        let arrival = record
-            .approximate_arrival_timestamp
-            .and_then(|time| time.to_millis().ok())
-            .ok_or_else(|| unusable(OPERATION, "a record has no arrival time"))?;
-        records.push(Record {
-            seq: record
-                .sequence_number
-                .parse()
-                .map_err(|_| unusable(OPERATION, "a record has no sequence number"))?,
-            // Streams that spread records by themselves leave the key out, or empty.
-            partition_key: record
-                .partition_key
-                .filter(|key| !key.is_empty())
-                .map(Into::into),
-            arrival: EpochMillis(arrival),
-            data: Bytes::from(record.data.into_inner()),
-        });
-    }
-    let children = answer.child_shards.unwrap_or_default();
-    Ok(Page {
-        records,
-        next: answer.next_shard_iterator.map(ShardIterator),
-        behind_ms: u64::try_from(answer.millis_behind_latest.unwrap_or(0)).unwrap_or(0),
-        children: children
-            .into_iter()
-            .map(|child| {
-                let (starting_hash_key, ending_hash_key) = child
-                    .hash_key_range
-                    .map(|range| (range.starting_hash_key, range.ending_hash_key))
-                    .ok_or_else(|| unusable(OPERATION, "a child shard has no range"))?;
-                Ok(ChildShard {
-                    id: child.shard_id.into(),
-                    parents: child.parent_shards.into_iter().map(Into::into).collect(),
-                    starting_hash_key,
-                    ending_hash_key,
-                })
-            })
-            .collect::<Result<_, Error>>()?,
-    })
 }
 
 /// Takes the `Date` header off an answer: the one clock by which Kinesis stamps arrivals.

@@ -18,9 +18,9 @@ use crate::model::Secret;
 /// How long a connection may take to open, for every service: four round trips to a far region.
 /// One value for all of them, and no read timeout beside it (the attempt's covers it), because the
 /// SDK keeps a connection pool and a root store for each distinct pair.
-const CONNECT_MAX: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// Kinesis: an answer of 10 MiB over a slow link. Under the 20 s after which a reader is "stuck".
-const KINESIS_ATTEMPT_MAX: Duration = Duration::from_secs(15);
+pub(super) const KINESIS_ATTEMPT_MAX: Duration = Duration::from_secs(15);
 /// DynamoDB: a renewal must be known lost well within a lease of 10 s.
 const DYNAMODB_ATTEMPT_MAX: Duration = Duration::from_secs(3);
 /// SQS but for receiving, whose limit is its wait and [`RECEIVE_SLACK`].
@@ -37,7 +37,7 @@ const STALL_GRACE: Duration = Duration::from_secs(10);
 /// more than a post.
 const POOL_IDLE_MAX: usize = 256;
 /// How long an idle connection is kept; API Gateway and DynamoDB close theirs after some minutes.
-const POOL_IDLE_TIME: Duration = Duration::from_secs(50);
+pub(super) const POOL_IDLE_TIME: Duration = Duration::from_secs(50);
 
 /// What settings say about reaching AWS. What is left out means what it means to every AWS tool:
 /// `AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL_*`, the default chain of credentials.
@@ -290,7 +290,7 @@ pub fn timeouts(attempt: Duration) -> TimeoutConfig {
 
 /// One client below all services: one pool, one root store. It honours `HTTPS_PROXY`, `NO_PROXY`
 /// and their like, as the SDK's own default does.
-fn shared_http_client() -> SharedHttpClient {
+pub(super) fn shared_http_client() -> SharedHttpClient {
     Builder::new().build_with_connector_fn(|settings, components| {
         let mut connector = ConnectorBuilder::default()
             .tls_provider(tls::Provider::Rustls(

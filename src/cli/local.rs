@@ -26,6 +26,9 @@ pub struct Args {
     /// Workers that share the shards, each as if it were a process of its own; 0 for none
     #[arg(long, default_value_t = 1, value_name = "N")]
     workers: usize,
+    /// How workers read the stream: polling, fan-out or auto, as `source.mode`
+    #[arg(long, default_value = "polling", value_name = "MODE", value_parser = ["polling", "fan-out", "auto"])]
+    mode: String,
     /// The first of seven ports to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 7400, value_name = "PORT")]
     port_base: u16,
@@ -60,6 +63,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         rate: args.rate,
         shards: args.shards,
         workers: args.workers,
+        mode: args.mode.clone(),
         port_base: args.port_base,
         memory_store_hours: args.memory_store_hours,
         retained_bytes: u64::from(args.retain_mib) * 1024 * 1024,

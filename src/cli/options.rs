@@ -13,7 +13,8 @@ use crate::push;
 use crate::service::broadcaster;
 use crate::service::settings::{
     Fleet, FrameFormat, InfluxApi, InfluxTarget, InitialPosition, MeasureName, Measurement, Owed,
-    QueueFormat, RecordVersion, Settings, Streams, TableRoute, TimestreamTarget, WorkerSettings,
+    QueueFormat, ReadMode, RecordVersion, Settings, Streams, TableRoute, TimestreamTarget,
+    WorkerSettings,
 };
 use crate::service::shutdown::Shares;
 use crate::service::worker;
@@ -90,6 +91,7 @@ pub fn worker(settings: &Settings, needs: &WorkerSettings) -> worker::Options {
     worker::Options {
         decode: decoding::options(&settings.decode),
         poll_every: millis(settings.source.poll_interval_ms),
+        falls_back: settings.source.mode == ReadMode::Auto,
         queue_max_age: settings.queue.max_age_s.map(Duration::from_secs),
         record_max_age: settings
             .source

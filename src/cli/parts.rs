@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::options;
 use super::store::Store;
+use super::{consumers, options};
 use crate::aws::connections::{self, Names};
 use crate::aws::dead_letters::SqsDeadLetters;
 use crate::aws::discovery::Discovery;
@@ -98,6 +98,7 @@ pub async fn worker(
 ) -> Result<WorkerParts, Failure> {
     let endpoints = clients.endpoints();
     let streams = streams(&needs.streams, clients).await?;
+    let streams = consumers::registered(settings, streams, endpoints).await?;
     let table = lease_table(&settings.lease.table, settings.lease.create, clients).await?;
     let sqs = clients.sqs();
     let mut queues = Vec::new();
@@ -145,8 +146,9 @@ pub async fn streams(names: &settings::Streams, clients: &Clients) -> Result<Str
     let names = match names {
         settings::Streams::One(name) => {
             let stream = StreamRef::from(name.as_str());
-            require::stream(&kinesis, &stream, clients.endpoints()).await?;
-            return Ok(Streams::One(Kinesis::new(kinesis, stream)));
+            let found = require::stream(&kinesis, &stream, clients.endpoints()).await?;
+            let stream = Kinesis::new(kinesis, stream).known_as(found.arn());
+            return Ok(Streams::One(stream));
         }
         settings::Streams::Several(names) => names,
     };
@@ -172,7 +174,8 @@ pub async fn streams(names: &settings::Streams, clients: &Clients) -> Result<Str
                 id.account()
             )));
         }
-        streams.push((id, Kinesis::new(kinesis.clone(), stream)));
+        let stream = Kinesis::new(kinesis.clone(), stream).known_as(found.arn());
+        streams.push((id, stream));
     }
     Ok(Streams::Several(streams))
 }

@@ -23,9 +23,10 @@ pub fn queue_url(urls: &Urls, name: &str) -> String {
     format!("{}/000000000000/{name}", urls.sqs)
 }
 
-/// The file's text. `secret` signs viewers' tokens; it is the stand's own and dies with it.
+/// The file's text. `secret` signs viewers' tokens; it is the stand's own and dies with it. `mode` is
+/// how workers read the stream.
 #[must_use]
-pub fn toml(urls: &Urls, secret: &str) -> String {
+pub fn toml(urls: &Urls, secret: &str, mode: &str) -> String {
     let live = queue_url(urls, LIVE_QUEUE);
     let dead = queue_url(urls, DEAD_LETTER_QUEUE);
     format!(
@@ -43,6 +44,7 @@ endpoint_management = "{management}"
 
 [source]
 stream = "{STREAM}"
+mode = "{mode}"
 
 [lease]
 table = "{LEASE_TABLE}"

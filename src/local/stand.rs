@@ -42,6 +42,8 @@ pub struct Options {
     pub shards: u16,
     /// Workers, each as if it were a process of its own; none is fine.
     pub workers: usize,
+    /// How they read: `source.mode`.
+    pub mode: String,
     /// The first of seven ports; 0 lets the system choose.
     pub port_base: u16,
     /// AWS's own memory store of so many hours, in place of one that takes any past time.
@@ -82,7 +84,7 @@ impl Stand {
         let ports = ports.map_err(|error| Failure::new(error.to_string()))?;
         let urls = Urls::of(&ports);
         let secret = Secret::new(format!("{}{}", entropy::uuid(), entropy::uuid()));
-        let (config, settings) = configure(&urls, &secret, grace)?;
+        let (config, settings) = configure(&urls, &secret, &options.mode, grace)?;
         let tasks = Tasks::new();
         let stop_servers = CancellationToken::new();
         let listeners = [ports.kinesis, ports.dynamodb, ports.sqs, ports.timestream];
@@ -180,11 +182,13 @@ fn run(
 fn configure(
     urls: &Urls,
     secret: &Secret,
+    mode: &str,
     grace: Duration,
 ) -> Result<(ConfigFile, Settings), Failure> {
     let directory = place::directory(|name| std::env::var(name).ok());
     let name = urls.page.rsplit(':').next().unwrap_or("0").to_owned();
-    let file = ConfigFile::write(&directory, &name, &config::toml(urls, secret.reveal()));
+    let text = config::toml(urls, secret.reveal(), mode);
+    let file = ConfigFile::write(&directory, &name, &text);
     let file = file.map_err(|error| {
         let place = directory.display();
         Failure::new(format!("cannot write the config file in {place}: {error}; set XDG_STATE_HOME to a directory that can be written"))

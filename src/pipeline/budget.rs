@@ -105,8 +105,9 @@ impl Budget {
         }
     }
 
-    /// Reserves for a read and says how many records it may ask for; `None`: not now.
-    pub(super) fn reserve(&mut self, slot: Slot) -> Option<u32> {
+    /// Reserves for a read and says how many records it may ask for; `None`: not now. Of an event
+    /// that the stream sends, the size is known beforehand.
+    pub(super) fn reserve(&mut self, slot: Slot, event_bytes: Option<u64>) -> Option<u32> {
         let account = self.shards.get(&slot)?;
         if self.reads >= self.reads_max || account.reserved.is_some() {
             return None;
@@ -129,6 +130,11 @@ impl Budget {
             let goes_on =
                 available >= part || held == 0 && free > 0 || self.held == 0 && self.reads == 0;
             return goes_on.then(|| self.take(slot, part, self.records_max));
+        }
+        if let Some(bytes) = event_bytes {
+            // One larger than the shard's share must get through all the same.
+            let fits = available >= bytes || mine == 0 && free > 0;
+            return fits.then(|| self.take(slot, bytes, self.records_max));
         }
         let fitting = u32::try_from(available / estimate).unwrap_or(u32::MAX);
         let records = match fitting.min(self.records_max) {
@@ -208,7 +214,7 @@ mod tests {
         let mut budget = Budget::new(1_000_000, 8, 10_000);
         for slot in [Slot(0), Slot(1)] {
             budget.add(slot);
-            assert!(budget.reserve(slot).is_some());
+            assert!(budget.reserve(slot, None).is_some());
         }
         // Two answers that take more than the budget though nothing of them is decoded.
         for slot in [Slot(0), Slot(1)] {
@@ -224,8 +230,8 @@ mod tests {
         }
         assert_eq!(budget.used(), 1_800_000);
         assert!(!budget.is_full(), "or nothing would ever go on");
-        assert!(budget.reserve(Slot(0)).is_some());
-        assert_eq!(budget.reserve(Slot(1)), None, "one at a time");
+        assert!(budget.reserve(Slot(0), None).is_some());
+        assert_eq!(budget.reserve(Slot(1), None), None, "one at a time");
         let part = Brought {
             fetched: 0,
             bytes: 300_000,
@@ -234,10 +240,10 @@ mod tests {
         budget.settle(Slot(0), part);
         assert!(budget.is_full());
         budget.release(Slot(0), 300_000);
-        assert!(budget.reserve(Slot(1)).is_some());
+        assert!(budget.reserve(Slot(1), None).is_some());
         budget.settle(Slot(1), brought(0, 200_000));
         budget.release(Slot(1), 200_000);
-        assert!(budget.reserve(Slot(0)).is_some());
+        assert!(budget.reserve(Slot(0), None).is_some());
         budget.settle(Slot(0), brought(0, 300_000));
         budget.release(Slot(0), 300_000);
         assert_eq!(budget.used(), 0);
@@ -251,24 +257,53 @@ mod tests {
         let (slow, other) = (Slot(0), Slot(1));
         budget.add(slow);
         budget.add(other);
-        while let Some(records) = budget.reserve(slow) {
+        while let Some(records) = budget.reserve(slow, None) {
             budget.settle(
                 slow,
                 brought(u64::from(records), u64::from(records) * 2_048),
             );
         }
-        assert!(budget.reserve(other).is_some_and(|records| records > 100));
+        assert!(
+            budget
+                .reserve(other, None)
+                .is_some_and(|records| records > 100)
+        );
     }
 
     #[test]
     fn a_record_larger_than_the_budget_gets_through_alone() {
         let mut budget = Budget::new(1_000, 8, 10_000);
         budget.add(Slot(0));
-        assert_eq!(budget.reserve(Slot(0)), Some(1));
+        assert_eq!(budget.reserve(Slot(0), None), Some(1));
         budget.settle(Slot(0), brought(1, 9_000));
-        assert_eq!(budget.reserve(Slot(0)), None);
+        assert_eq!(budget.reserve(Slot(0), None), None);
         budget.release(Slot(0), 9_000);
-        assert_eq!(budget.reserve(Slot(0)), Some(1));
+        assert_eq!(budget.reserve(Slot(0), None), Some(1));
+    }
+
+    #[test]
+    fn an_event_reserves_its_size_and_the_largest_gets_through_alone() {
+        let mut budget = Budget::new(1_000_000, 8, 10_000);
+        let (one, other) = (Slot(0), Slot(1));
+        budget.add(one);
+        budget.add(other);
+        assert!(budget.reserve(one, Some(300_000)).is_some());
+        assert_eq!(budget.used(), 300_000);
+        budget.settle(one, brought(10, 200_000));
+        assert_eq!(
+            budget.reserve(one, Some(600_000)),
+            None,
+            "the other's share"
+        );
+        assert!(budget.reserve(one, Some(500_000)).is_some());
+        budget.settle(one, Brought::default());
+        assert_eq!(budget.used(), 200_000);
+        assert!(budget.reserve(other, Some(5_000_000)).is_some());
+        assert_eq!(budget.reserve(one, Some(1)), None);
+        budget.settle(other, brought(1, 4_000_000));
+        assert_eq!(budget.reserve(other, Some(1)), None);
+        budget.release(other, 4_000_000);
+        assert!(budget.reserve(one, Some(1)).is_some());
     }
 
     proptest! {
@@ -283,7 +318,7 @@ mod tests {
             for (slot, size, release) in sizes {
                 if release {
                     budget.release(Slot(slot), std::mem::take(&mut held[slot as usize]));
-                } else if let Some(records) = budget.reserve(Slot(slot)) {
+                } else if let Some(records) = budget.reserve(Slot(slot), None) {
                     let bytes = (u64::from(records) * size).min(ANSWER_MAX);
                     budget.settle(Slot(slot), brought(u64::from(records), bytes));
                     held[slot as usize] += bytes;

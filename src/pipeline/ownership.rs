@@ -177,7 +177,7 @@ impl Pipeline {
             effects.push(Effect::Cancel(flight));
         }
         self.budget.remove(slot);
-        self.ready.retain(|ready| *ready != slot);
+        self.ready.retain(|(ready, _)| *ready != slot);
         self.dirty.remove(&slot);
         self.closing.remove(&slot);
         if let Some(shard) = self.slots.remove(&slot) {

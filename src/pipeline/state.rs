@@ -31,8 +31,8 @@ pub struct Pipeline {
     pub(super) books: Books,
     /// Whose request it is.
     pub(super) flights: BTreeMap<FlightId, Place>,
-    /// Readers that wait for the budget, in the order they asked.
-    pub(super) ready: VecDeque<Slot>,
+    /// Readers that wait for the budget, in the order they asked, with the size of what is there.
+    pub(super) ready: VecDeque<(Slot, Option<u64>)>,
     /// Shards whose checkpoint moved and was not reported.
     pub(super) dirty: BTreeSet<Slot>,
     /// Shards that end when everything read of them is done.
@@ -117,10 +117,10 @@ impl Pipeline {
                     self.close(slot, &mut effects);
                 }
             }
-            Input::Ready(slot) => {
+            Input::Ready { slot, event_bytes } => {
                 let reads = |shard: &Shard| !shard.draining && shard.ended.is_none();
                 if self.slots.get(&slot).is_some_and(reads) {
-                    self.ready.push_back(slot);
+                    self.ready.push_back((slot, event_bytes));
                 }
             }
             Input::Page { slot, page } => self.page(now, slot, page),
@@ -173,8 +173,8 @@ impl Pipeline {
     }
 
     /// The shards owned now.
-    pub fn shards(&self) -> impl Iterator<Item = &Shard> {
-        self.slots.values()
+    pub fn shards(&self) -> impl Iterator<Item = (Slot, &Shard)> {
+        self.slots.iter().map(|(slot, shard)| (*slot, shard))
     }
 
     /// A sink's lane.
@@ -258,10 +258,10 @@ impl Pipeline {
             if self.budget.is_full() {
                 break;
             }
-            if let Some(slot) = self.ready.pop_front() {
-                match self.budget.reserve(slot) {
+            if let Some((slot, event_bytes)) = self.ready.pop_front() {
+                match self.budget.reserve(slot, event_bytes) {
                     Some(limit) => effects.push(Effect::Read { slot, limit }),
-                    None => self.ready.push_back(slot),
+                    None => self.ready.push_back((slot, event_bytes)),
                 }
             }
         }

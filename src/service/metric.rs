@@ -42,6 +42,12 @@ pub const SHARD_READINGS: &str = "tidewire_shard_readings_total";
 pub const SHARD_GAPS: &str = "tidewire_shard_gaps_total";
 /// `GetRecords` calls by result: ok, empty, throttled, expired, failed.
 pub const READS: &str = "tidewire_reads_total";
+/// Subscriptions asked for by result: opened, held, throttled, failed, refused.
+pub const SUBSCRIPTIONS: &str = "tidewire_subscriptions_total";
+/// Events of subscriptions by result: ok, empty.
+pub const EVENTS: &str = "tidewire_subscription_events_total";
+/// Shards that are read, by mode: polling, fan-out.
+pub const SHARDS_READ: &str = "tidewire_shards_read";
 /// Time a `GetRecords` call took.
 pub const READ_SECONDS: &str = "tidewire_read_seconds";
 /// Records that do not decode; each becomes one dead letter.
@@ -161,6 +167,24 @@ pub const ALL: &[Metric] = &[
         kind: Kind::Counter,
         labels: &["result"],
         help: "GetRecords calls by result: ok, empty, throttled, expired, failed",
+    },
+    Metric {
+        name: SUBSCRIPTIONS,
+        kind: Kind::Counter,
+        labels: &["result"],
+        help: "subscriptions to shards (SubscribeToShard) asked for by result: opened, held, throttled, failed, refused",
+    },
+    Metric {
+        name: EVENTS,
+        kind: Kind::Counter,
+        labels: &["result"],
+        help: "events of subscriptions by result: ok, empty",
+    },
+    Metric {
+        name: SHARDS_READ,
+        kind: Kind::Gauge,
+        labels: &["mode"],
+        help: "shards that are read just now, by mode: polling, fan-out; with enhanced fan-out, polling means that a subscription could not be had",
     },
     Metric {
         name: READ_SECONDS,

@@ -8,12 +8,13 @@ mod backlog;
 mod flights;
 mod prepare;
 mod reader;
+mod readers;
 mod status;
 mod trouble;
 
-pub use status::{ShardStatus, SinkStatus, Status};
+pub use status::{ReadBy, ShardStatus, SinkStatus, Status};
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,12 +27,13 @@ use crate::door::queue::QueueSender;
 use crate::door::stream::Stream;
 use crate::door::time_series::TimeSeries;
 use crate::lease::talk::{Event, Say};
-use crate::model::{Fault, Millis, ShardId, Start};
+use crate::model::{Fault, Millis, ShardId, StreamId};
 use crate::pipeline::{self, Effect, FlightId, Input, Pipeline, Slot};
 use crate::service::clock::Clock;
 use crate::service::http::beat::Beats;
 use crate::service::tasks::Tasks;
 
+use readers::ReaderHandle;
 use status::Publisher;
 use trouble::{Origin, Part, Troubles};
 
@@ -70,6 +72,9 @@ pub struct Options {
     /// Least time between the starts of two reads of a shard (Kinesis: five reads a second a
     /// shard, all consumers together).
     pub poll_every: Duration,
+    /// Where the stream has a consumer but will not let it subscribe, poll instead of waiting for a
+    /// person (`source.mode = "auto"`).
+    pub falls_back: bool,
     /// Older readings skip the live queues, counted (`queue.max_age_s`); none: none does.
     pub queue_max_age: Option<Duration>,
     /// Older records are skipped, counted (`source.maximum_record_age_s`); none: none is.
@@ -84,6 +89,7 @@ impl Options {
             decode: decode::Options::default(),
             pipeline,
             poll_every: Duration::from_millis(200),
+            falls_back: false,
             queue_max_age: None,
             record_max_age: None,
         }
@@ -99,6 +105,10 @@ enum Note {
     Failed(trouble::Failure),
     /// A part that may have failed before works.
     Well(Part),
+    /// A shard is read in another way from now on.
+    ReadBy(Slot, ReadBy),
+    /// A shard is polled for good, since it cannot be subscribed to.
+    FellBack(ShardId, String),
 }
 
 /// Runs until `events` is closed and nothing is in flight. Dropping the future ends it at once;
@@ -173,13 +183,9 @@ struct Core<S, T, Q, D> {
     /// one ending.
     outbox: VecDeque<Say>,
     troubles: Troubles,
+    /// Streams that are polled though they have a consumer, told once each; `None`: the only one.
+    fallen: BTreeSet<Option<StreamId>>,
     publisher: Publisher,
-}
-
-struct ReaderHandle {
-    permits: mpsc::Sender<u32>,
-    stop: CancellationToken,
-    part: Part,
 }
 
 struct Request {
@@ -214,6 +220,7 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
             flights: BTreeMap::new(),
             outbox: VecDeque::new(),
             troubles: Troubles::default(),
+            fallen: BTreeSet::new(),
         }
     }
 
@@ -245,6 +252,12 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
                 return throttled.map(Input::Throttled);
             }
             Note::Well(part) => self.troubles.well(now, &part),
+            Note::ReadBy(slot, by) => {
+                if let Some(reader) = self.readers.get_mut(&slot) {
+                    reader.by = by;
+                }
+            }
+            Note::FellBack(shard, why) => self.fell_back(&shard, &why),
         }
         None
     }
@@ -307,44 +320,6 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
         }
     }
 
-    fn start_reading(&mut self, slot: Slot, shard: ShardId, start: Start) {
-        let (permits, permitted) = mpsc::channel(1);
-        let stop = self.stop.child_token();
-        let handle = ReaderHandle {
-            permits,
-            stop: stop.clone(),
-            part: trouble::reading(&shard),
-        };
-        let reader = reader::Reader {
-            slot,
-            shard,
-            backlog: backlog::Backlog::default(),
-            range: reader::Asked::default(),
-            resume: reader::Resume::begin(start),
-            parts: Arc::clone(&self.parts),
-            options: Arc::clone(&self.options),
-            decode: Arc::clone(&self.decode),
-            clock: self.clock.clone(),
-            notes: self.notes.clone(),
-        };
-        self.parts.tasks.spawn("reader", async move {
-            stop.run_until_cancelled(reader.run(permitted)).await;
-        });
-        self.readers.insert(slot, handle);
-    }
-
-    /// A reader asks only when its last permit is used up, so there is always room for one.
-    fn permit(&mut self, slot: Slot, limit: u32) {
-        let sent = self
-            .readers
-            .get(&slot)
-            .is_some_and(|reader| reader.permits.try_send(limit).is_ok());
-        if !sent {
-            let effects = self.pipeline.step(self.clock.now(), Input::NoPage(slot));
-            self.carry_out(effects);
-        }
-    }
-
     fn crew(&mut self, part: Part, flight: FlightId) -> flights::Crew {
         let request = Request {
             stop: self.stop.child_token(),
@@ -395,6 +370,13 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
 
     fn publish(&mut self, now: Millis) {
         self.troubles.remind(now);
-        self.publisher.publish(now, &self.pipeline, &self.troubles);
+        let readers = &self.readers;
+        let by = |slot| {
+            readers
+                .get(&slot)
+                .map_or(ReadBy::Polling, |reader| reader.by)
+        };
+        self.publisher
+            .publish(now, &self.pipeline, &self.troubles, by);
     }
 }

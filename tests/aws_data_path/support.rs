@@ -1,5 +1,6 @@
 //! Servers on free ports, and clients made as the daemon makes them.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,7 @@ pub(crate) async fn nobody() -> String {
 #[derive(Clone, Default)]
 pub(crate) struct Canned {
     answers: Arc<Mutex<Vec<(u16, String)>>>,
+    by_operation: Arc<BTreeMap<&'static str, (u16, String)>>,
     requests: Arc<Mutex<Vec<(String, serde_json::Value)>>>,
 }
 
@@ -65,6 +67,17 @@ impl Canned {
             .map(|(status, body)| (*status, (*body).to_owned()));
         Self {
             answers: Arc::new(Mutex::new(answers.collect())),
+            ..Self::default()
+        }
+    }
+
+    /// One answer for each operation, for ever.
+    pub(crate) fn by_operation(answers: &[(&'static str, u16, &str)]) -> Self {
+        let by = |(name, status, body): &(&'static str, u16, &str)| {
+            (*name, (*status, (*body).to_owned()))
+        };
+        Self {
+            by_operation: Arc::new(answers.iter().map(by).collect()),
             ..Self::default()
         }
     }
@@ -85,13 +98,15 @@ async fn answer(State(canned): State<Canned>, headers: HeaderMap, body: Bytes) -
     let target = headers["x-amz-target"].to_str().unwrap();
     let operation = target.rsplit('.').next().unwrap().to_owned();
     let body = serde_json::from_slice(&body).unwrap();
+    let own = canned.by_operation.get(operation.as_str()).cloned();
     canned.requests.lock().unwrap().push((operation, body));
-    let mut answers = canned.answers.lock().unwrap();
-    let (status, body) = if answers.len() > 1 {
-        answers.pop().unwrap()
-    } else {
-        answers[0].clone()
-    };
+    let (status, body) = own.unwrap_or_else(|| {
+        let mut answers = canned.answers.lock().unwrap();
+        match answers.len() {
+            0 | 1 => answers[0].clone(),
+            _ => answers.pop().unwrap(),
+        }
+    });
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     let json = "application/x-amz-json-1.0".parse().unwrap();

@@ -88,9 +88,11 @@ async fn done(stand: &Stand, last: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_older_than_retention_is_told_with_both_its_ends_and_counted() {
-    for how in [How::Oldest, How::Refused, How::Nowhere] {
+    let ways = [How::Oldest, How::Refused, How::Nowhere].map(|how| [(how, false), (how, true)]);
+    for (how, subscribed) in ways.into_iter().flatten() {
         listen!(ear);
         let mut stand = Stand::start();
+        stand.stream.with(|stream| stream.pushing.on = subscribed);
         let checkpoint = put_many(&stand, 0, 3);
         let last = put_many(&stand, 0, 10);
         stand.stream.trim(0, 8, how);

@@ -18,6 +18,12 @@ use tidewire::model::{
 
 use super::trimming::{Trimmed, nowhere};
 
+#[path = "subscriptions.rs"]
+mod subscriptions;
+
+pub(crate) use subscriptions::child;
+use subscriptions::{MemorySubscription, Pushing, listed};
+
 /// What every door can suffer from.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble {
@@ -39,7 +45,13 @@ fn failed(operation: &'static str, fault: Fault) -> CallFailed {
 
 /// State behind a lock, with its troubles.
 #[derive(Debug, Default)]
-pub(crate) struct Shared<T>(Mutex<(Trouble, T)>);
+pub(crate) struct Shared<T>(Arc<Mutex<(Trouble, T)>>);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, (Trouble, T)> {
@@ -87,6 +99,9 @@ pub(crate) struct StreamState {
     pub(crate) iterators_given: u64,
     /// The last hash key that each shard takes; none: all of them.
     pub(crate) hash_keys_end: Option<u128>,
+    /// What a closed shard's children are; none: the one that [`child`] gives.
+    pub(crate) children: Vec<ChildShard>,
+    pub(crate) pushing: Pushing,
 }
 
 pub(crate) type MemoryStream = Shared<StreamState>;
@@ -141,6 +156,20 @@ impl MemoryStream {
 }
 
 impl Stream for MemoryStream {
+    type Subscription = MemorySubscription;
+
+    fn has_consumer(&self, _: &ShardId) -> bool {
+        self.with(|state| state.pushing.on)
+    }
+
+    async fn subscribe(
+        &self,
+        of: &ShardId,
+        start: &Start,
+    ) -> Result<MemorySubscription, stream::Error> {
+        self.open(of, start).await
+    }
+
     async fn shards(&self) -> Result<Vec<Shard>, stream::Error> {
         self.enter("ListShards").await?;
         self.with(|state| {
@@ -209,28 +238,6 @@ impl Stream for MemoryStream {
                 children: if ended { vec![child(&of)] } else { Vec::new() },
             })
         })
-    }
-}
-
-fn listed(id: &ShardId, hash_keys_end: Option<u128>) -> Shard {
-    Shard {
-        id: id.clone(),
-        parent: None,
-        adjacent_parent: None,
-        starting_hash_key: "0".to_owned(),
-        ending_hash_key: hash_keys_end.unwrap_or(u128::MAX).to_string(),
-        starting_seq: "0".parse().unwrap(),
-        ending_seq: None,
-    }
-}
-
-/// The one child that a closed shard has here.
-pub(crate) fn child(of: &ShardId) -> ChildShard {
-    ChildShard {
-        id: ShardId::from("shardId-000000000099"),
-        parents: vec![of.clone()],
-        starting_hash_key: "0".to_owned(),
-        ending_hash_key: "1".to_owned(),
     }
 }
 

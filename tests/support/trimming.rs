@@ -27,7 +27,7 @@ pub(crate) enum How {
 
 /// How such an iterator is marked.
 const NOWHERE: &str = "nowhere";
-const DAY_MS: u64 = 86_400_000;
+pub(crate) const DAY_MS: u64 = 86_400_000;
 
 impl MemoryStream {
     /// Drops the oldest records, as retention does.

@@ -1,6 +1,6 @@
 //! Several streams read as one, by keys that name stream and shard.
 
-use super::{Kinesis, unusable};
+use super::{Events, Kinesis, unusable};
 use crate::door::stream::{Error, Page, ShardIterator, Stream};
 use crate::model::{ChildShard, EpochMillis, Shard, ShardId, Start, StreamId};
 
@@ -37,24 +37,37 @@ fn in_stream(id: &StreamId, shard: Shard) -> Shard {
     }
 }
 
-fn born_in(id: &StreamId, child: ChildShard) -> ChildShard {
+pub(super) fn all_born_in(id: &StreamId, children: Vec<ChildShard>) -> Vec<ChildShard> {
     let of = |bare: &ShardId| id.shard(bare.as_str());
-    ChildShard {
+    let child = |child: ChildShard| ChildShard {
         id: of(&child.id),
         parents: child.parents.iter().map(of).collect(),
         ..child
-    }
+    };
+    children.into_iter().map(child).collect()
 }
 
-fn not_read(shard: &ShardId) -> Error {
+/// The stream of a shard, and its place in the list.
+fn of<'a>(
+    streams: &'a [(StreamId, Kinesis)],
+    shard: &ShardId,
+) -> Option<(usize, &'a (StreamId, Kinesis))> {
+    let of = shard.stream();
+    let mut streams = streams.iter().enumerate();
+    streams.find(|(_, (id, _))| Some(id) == of.as_ref())
+}
+
+fn not_read(operation: &'static str, shard: &ShardId) -> Error {
     unusable(
-        "GetShardIterator",
+        operation,
         &format!("shard `{shard}` is of no stream that is read here"),
     )
     .into()
 }
 
 impl Stream for Streams {
+    type Subscription = Events;
+
     async fn shards(&self) -> Result<Vec<Shard>, Error> {
         match self {
             Self::One(stream) => stream.shards().await,
@@ -85,10 +98,8 @@ impl Stream for Streams {
             Self::One(stream) => return stream.iterator(shard, start).await,
             Self::Several(streams) => streams,
         };
-        let of = shard.stream();
-        let mut streams = streams.iter().enumerate();
-        let found = streams.find(|(_, (id, _))| Some(id) == of.as_ref());
-        let (place, (_, stream)) = found.ok_or_else(|| not_read(shard))?;
+        let found = of(streams, shard);
+        let (place, (_, stream)) = found.ok_or_else(|| not_read("GetShardIterator", shard))?;
         let bare = ShardId::from(shard.bare());
         let ShardIterator(iterator) = stream.iterator(&bare, start).await?;
         Ok(ShardIterator(format!("{place}{MARK}{iterator}")))
@@ -108,12 +119,30 @@ impl Stream for Streams {
         let next = page.next;
         Ok(Page {
             next: next.map(|ShardIterator(next)| ShardIterator(format!("{place}{MARK}{next}"))),
-            children: page
-                .children
-                .into_iter()
-                .map(|child| born_in(id, child))
-                .collect(),
+            children: all_born_in(id, page.children),
             ..page
         })
+    }
+
+    fn has_consumer(&self, shard: &ShardId) -> bool {
+        match self {
+            Self::One(stream) => stream.has_consumer(shard),
+            Self::Several(streams) => {
+                let found = of(streams, shard);
+                found.is_some_and(|(_, (_, stream))| stream.has_consumer(shard))
+            }
+        }
+    }
+
+    async fn subscribe(&self, shard: &ShardId, start: &Start) -> Result<Events, Error> {
+        let streams = match self {
+            Self::One(stream) => return stream.subscribe(shard, start).await,
+            Self::Several(streams) => streams,
+        };
+        let found = of(streams, shard);
+        let (_, (id, stream)) = found.ok_or_else(|| not_read("SubscribeToShard", shard))?;
+        let bare = ShardId::from(shard.bare());
+        let events = stream.subscribe(&bare, start).await?;
+        Ok(events.among_several(id.clone()))
     }
 }

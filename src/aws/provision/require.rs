@@ -23,6 +23,12 @@ pub struct Found {
 }
 
 impl Found {
+    /// Its ARN.
+    #[must_use]
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+
     /// Its name among several: account and name by its ARN, and when it was made.
     ///
     /// # Errors

@@ -117,6 +117,7 @@ impl Shared {
         shutdown: CancellationToken,
     ) -> Body {
         let over = tokio::time::Instant::now() + self.options.subscription_lasts;
+        let mut beat = tokio::time::Instant::now();
         let events = async_stream::stream! {
             yield Ok::<_, std::io::Error>(Bytes::from(encode_initial_response()));
             while !shutdown.is_cancelled() {
@@ -126,7 +127,12 @@ impl Shared {
                 written.as_mut().enable();
                 let idle = match self.step(&arn, ticket, place, wire).await {
                     Step::Send { event, next, idle } => {
-                        yield Ok(Bytes::from(encode_subscribe_event(&event, wire.event_type())));
+                        // What was written may be another shard's: that is no news here.
+                        let now = tokio::time::Instant::now();
+                        if !idle || now >= beat {
+                            yield Ok(Bytes::from(encode_subscribe_event(&event, wire.event_type())));
+                            beat = now + BEAT;
+                        }
                         place = next;
                         idle
                     }
@@ -145,7 +151,7 @@ impl Shared {
                         biased;
                         () = shutdown.cancelled() => break,
                         () = written => {}
-                        () = tokio::time::sleep_until(over.min(now + BEAT)) => {}
+                        () = tokio::time::sleep_until(over.min(beat)) => {}
                     }
                 }
             }

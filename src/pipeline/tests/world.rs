@@ -277,7 +277,10 @@ impl World {
         let Some(limit) = toy.permit.take() else {
             let waits = toy.draining || (toy.closed && toy.handed_on == toy.records.len());
             if !waits {
-                self.step(Input::Ready(slot));
+                self.step(Input::Ready {
+                    slot,
+                    event_bytes: None,
+                });
             }
             return;
         };

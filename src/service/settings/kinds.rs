@@ -63,15 +63,18 @@ choice! {
 
 choice! {
     /// How records are fetched.
-    ReadMode "`polling`" {
+    ReadMode "`polling`, `fan-out` or `auto`" {
         /// `GetRecords`, at most five times a second a shard.
         Polling = "polling",
+        /// `SubscribeToShard`: enhanced fan-out.
+        FanOut = "fan-out",
+        /// Enhanced fan-out where it is to be had, else polling.
+        Auto = "auto",
     }
     refused {
-        "fan-out" => "enhanced fan-out is not built yet",
-        "fanout" => "enhanced fan-out is not built yet",
-        "enhanced" => "enhanced fan-out is not built yet",
-        "efo" => "enhanced fan-out is not built yet",
+        "fanout" => "say `fan-out`",
+        "enhanced" => "say `fan-out`",
+        "efo" => "say `fan-out`",
     }
 }
 

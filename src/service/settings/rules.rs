@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Settings;
 use super::decoding::{DeviceIdFrom, Envelope, Format, TimeUnit};
-use super::kinds::{InfluxApi, InitialPosition, QueueFormat};
+use super::kinds::{InfluxApi, InitialPosition, QueueFormat, ReadMode};
 use super::reader::Reader;
 use crate::lease::Options;
 
@@ -34,12 +34,35 @@ fn source(settings: &Settings, reader: &mut Reader<'_>) {
         ),
         _ => {}
     }
+    consumer(settings, reader);
     if source.stream.is_some() && !source.streams.is_empty() {
         reader.clash(
             "source",
             &["streams"],
             "goes without `source.stream`: name one stream there, or several here",
         );
+    }
+}
+
+/// As AWS has it (`ConsumerName` of `RegisterStreamConsumer`).
+fn consumer(settings: &Settings, reader: &mut Reader<'_>) {
+    const LENGTH: std::ops::RangeInclusive<usize> = 1..=128;
+    let may_have = |char: char| char.is_ascii_alphanumeric() || "_.-".contains(char);
+    let fits = |name: &str| LENGTH.contains(&name.len()) && name.chars().all(may_have);
+    match &settings.source.consumer {
+        Some(name) if !fits(name) => reader.clash(
+            "source",
+            &["consumer"],
+            "is no name for a consumer: take 1 to 128 letters, digits, `_`, `.` and `-`",
+        ),
+        None if settings.source.mode != ReadMode::Polling && !fits(&settings.lease.table) => {
+            reader.clash(
+                "source",
+                &["mode"],
+                "registers a consumer, whose name cannot be that of the lease table, as it is by default: set `source.consumer`",
+            );
+        }
+        _ => {}
     }
 }
 

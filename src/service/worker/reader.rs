@@ -1,31 +1,31 @@
-//! Reading one shard: paced, resumed after the last record handed on, whatever happens between.
+//! Reading one shard: polled or sent, resumed after the last record handed on, whatever happens
+//! between.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::backlog::Backlog;
 use super::prepare::Preparing;
 use super::trouble::{self, Failure, Origin, Part};
-use super::{Note, Options, Parts};
+use super::{Note, Options, Parts, ReadBy};
 use crate::decode::{self, Decoder};
 use crate::door::Faulty as _;
-use crate::door::stream::{Error, Page, ShardIterator, Stream};
+use crate::door::stream::{Error, Event, Page, Stream};
 use crate::door::time_series::TimeSeries;
-use crate::model::{Fault, HashRange, Millis, ShardId};
+use crate::model::{ChildShard, HashRange, Record, ShardId};
 use crate::pipeline::{Input, PreparedPage, Slot};
 use crate::service::clock::{self, Clock};
-use crate::service::{entropy, metric};
+use crate::service::metric;
 
+mod polled;
+mod pushed;
 mod resume;
 
+use polled::{PAUSE_MAX, Polled};
+use pushed::{Continuation, Next};
 pub(super) use resume::Resume;
 use resume::{Finding, Gap};
-
-/// The longest pause between two attempts at a shard that throttles or fails: long enough for a
-/// consumer beside us to get its share, short against the lease times that bound a take-over.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// One shard's reader.
 pub(super) struct Reader<S, T, Q, D> {
@@ -33,6 +33,10 @@ pub(super) struct Reader<S, T, Q, D> {
     pub(super) shard: ShardId,
     /// Where reading goes on, and whether anything is missing there.
     pub(super) resume: Resume,
+    /// Where the next subscription goes on, if it is soon.
+    pub(super) continuation: Option<Continuation>,
+    /// How it is read just now.
+    pub(super) by: ReadBy,
     /// What was read and is not handed on.
     pub(super) backlog: Backlog,
     /// What the shard takes, once that was asked.
@@ -54,31 +58,34 @@ pub(super) enum Asked<T> {
     Known(Option<T>),
 }
 
-/// How fast a shard is read.
-struct Pace {
-    every: Duration,
-    pause: Duration,
-    next: Millis,
+/// The stream does not list the shard any more.
+struct Gone;
+
+/// What a read brought: an answer of `GetRecords`, or an event of a subscription.
+struct Fetched {
+    records: Vec<Record>,
+    behind_ms: u64,
+    /// Set where the shard is closed and this is the last of it.
+    ended: Option<Vec<ChildShard>>,
 }
 
-impl Pace {
-    fn slower(&mut self) {
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+impl From<Page> for Fetched {
+    fn from(page: Page) -> Self {
+        Self {
+            records: page.records,
+            behind_ms: page.behind_ms,
+            ended: page.next.is_none().then_some(page.children),
+        }
     }
+}
 
-    /// Back to speed step by step, so that two who were throttled do not collide again at once.
-    fn faster(&mut self) {
-        self.pause = (self.pause * 3 / 4).max(self.every);
-    }
-
-    /// The next read may start one pause after this one started; a slowed one not in step.
-    fn started(&mut self, now: Millis) {
-        let apart = if self.pause > self.every {
-            self.pause.mul_f64(1.0 + entropy::fraction() / 4.0)
-        } else {
-            self.pause
-        };
-        self.next = now + apart;
+impl From<Event> for Fetched {
+    fn from(event: Event) -> Self {
+        Self {
+            records: event.records,
+            behind_ms: event.behind_ms,
+            ended: event.ended,
+        }
     }
 }
 
@@ -88,99 +95,52 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
     /// Reads until the shard ends; whoever started it ends it otherwise.
     pub(super) async fn run(mut self, mut permits: mpsc::Receiver<u32>) {
         let mut decoder = Decoder::new(Arc::clone(&self.decode));
-        let mut iterator = None;
-        let mut failed = false;
-        let mut pace = Pace {
-            every: self.options.poll_every,
-            pause: self.options.poll_every,
-            next: self.clock.now(),
-        };
+        let mut polled = Polled::new(self.options.poll_every, self.clock.now());
+        let mut pushed = self.pushed();
         loop {
+            let mut next = Next::Poll;
             if self.backlog.is_empty() {
-                tokio::time::sleep_until(self.clock.timer(pace.next)).await;
+                next = match &mut pushed {
+                    Some(pushed) => self.next(pushed, &mut polled).await,
+                    None => self.next_poll(&polled).await,
+                };
             }
-            self.tell(Note::Input(Input::Ready(self.slot))).await;
+            let event_bytes = match next {
+                Next::Poll => None,
+                Next::Event { bytes } => Some(bytes),
+                Next::Gone => return self.end_without_children().await,
+            };
+            let slot = self.slot;
+            self.tell(Note::Input(Input::Ready { slot, event_bytes }))
+                .await;
             let Some(limit) = permits.recv().await else {
                 return;
             };
-            if !self.backlog.is_empty() {
-                if self.hand_on(&mut decoder).await {
-                    return;
-                }
-                continue;
+            if self.backlog.is_empty() {
+                let fetched = match (&mut pushed, event_bytes) {
+                    (Some(pushed), Some(_)) => self.event(pushed).await,
+                    _ => match self.poll(&mut polled, limit).await {
+                        Ok(fetched) => fetched,
+                        Err(Gone) => return self.end_without_children().await,
+                    },
+                };
+                let Some(fetched) = fetched else {
+                    continue;
+                };
+                self.take(fetched).await;
             }
-            pace.started(self.clock.now());
-            let fresh = iterator.is_none();
-            match self.read(&mut iterator, limit).await {
-                Ok(page) => {
-                    if std::mem::take(&mut failed) {
-                        self.tell(Note::Well(self.part())).await;
-                    }
-                    pace.faster();
-                    iterator = page.next.clone().filter(|_| self.leads_on(&page));
-                    self.take(page).await;
-                    if self.hand_on(&mut decoder).await {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    count_read(match error.fault() {
-                        _ if error == Error::IteratorExpired => "expired",
-                        Fault::Throttled => "throttled",
-                        _ => "failed",
-                    });
-                    self.tell(Note::Input(Input::NoPage(self.slot))).await;
-                    if matches!(error, Error::PlaceGone { .. }) && self.resume.gone() {
-                        continue;
-                    }
-                    if error == Error::IteratorExpired && !fresh {
-                        // Its time ran out while reading waited: go on where we were. One that
-                        // was just given cannot: something is wrong with the server or with us.
-                        iterator = None;
-                        continue;
-                    }
-                    if self.is_gone(&error).await {
-                        return self.end_without_children().await;
-                    }
-                    if error.fault() != Fault::Throttled {
-                        iterator = None;
-                    }
-                    failed = true;
-                    pace.slower();
-                    pace.started(self.clock.now());
-                    self.failed(&error).await;
-                }
+            if self.hand_on(&mut decoder).await {
+                return;
             }
         }
     }
 
-    async fn read(
-        &mut self,
-        iterator: &mut Option<ShardIterator>,
-        limit: u32,
-    ) -> Result<Page, Error> {
-        let place = match iterator {
-            Some(place) => place,
-            None => {
-                if let Some(done) = self.resume.again() {
-                    self.backlog.go_on(done);
-                }
-                let start = self.resume.start();
-                let place = self.parts.stream.iterator(&self.shard, start).await?;
-                iterator.insert(place)
-            }
-        };
-        let sent = self.clock.now();
-        let outcome = self.parts.stream.records(place, limit).await;
-        metrics::histogram!(metric::READ_SECONDS).record(self.clock.now().since(sent));
-        outcome
-    }
-
-    /// Looks whether anything is missing before a page; whether to read on behind it, and not anew
-    /// from the oldest record.
-    fn leads_on(&mut self, page: &Page) -> bool {
-        let (now, ended) = (self.clock.now(), page.next.is_none());
-        match self.resume.look(now, &page.records, page.behind_ms, ended) {
+    /// Looks whether anything is missing before what was read; whether to read on behind it, and not
+    /// anew from the oldest record.
+    fn leads_on(&mut self, fetched: &Fetched) -> bool {
+        let (now, ended) = (self.clock.now(), fetched.ended.is_some());
+        let (records, behind_ms) = (&fetched.records, fetched.behind_ms);
+        match self.resume.look(now, records, behind_ms, ended) {
             Finding::Well => true,
             Finding::Gap(gap) => {
                 self.tell_gap(&gap);
@@ -190,16 +150,11 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         }
     }
 
-    /// Takes a page in, to be handed on in parts.
-    async fn take(&mut self, page: Page) {
-        count_read(if page.records.is_empty() {
-            "empty"
-        } else {
-            "ok"
-        });
-        self.backlog.ended = page.next.is_none().then_some(page.children);
-        self.backlog.behind_ms = page.behind_ms;
-        self.backlog.fill(page.records);
+    /// Takes in what a read brought, to be handed on in parts.
+    async fn take(&mut self, fetched: Fetched) {
+        self.backlog.ended = fetched.ended;
+        self.backlog.behind_ms = fetched.behind_ms;
+        self.backlog.fill(fetched.records);
         if self.decode.hash_range && self.backlog.has_aggregates() {
             self.ask_range().await;
         }
@@ -354,8 +309,4 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
 
 fn count_gap(shard: &str, left: &'static str) {
     metrics::counter!(metric::SHARD_GAPS, "shard" => shard.to_owned(), "left" => left).increment(1);
-}
-
-fn count_read(result: &'static str) {
-    metrics::counter!(metric::READS, "result" => result).increment(1);
 }

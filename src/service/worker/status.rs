@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::flights::{queue_part, store_part};
 use super::trouble::{self, Part, Troubles};
 use crate::model::{Checkpoint, LeaseCounter, Millis, SequenceNumber, ShardId, Stage};
-use crate::pipeline::{Book, Books, Options, Pipeline, RecordBook, SinkId};
+use crate::pipeline::{Book, Books, Options, Pipeline, RecordBook, SinkId, Slot};
 use crate::service::metric;
 
 /// The worker as `/state` shows it.
@@ -34,11 +34,24 @@ pub struct Status {
     pub fatal: Option<String>,
 }
 
+/// How a shard's records come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ReadBy {
+    /// They are asked for (`GetRecords`).
+    #[serde(rename = "polling")]
+    Polling,
+    /// The stream sends them (`SubscribeToShard`).
+    #[serde(rename = "fan-out")]
+    FanOut,
+}
+
 /// One shard.
 #[derive(Clone, Debug, Serialize)]
 pub struct ShardStatus {
     /// The counter at acquisition.
     pub epoch: LeaseCounter,
+    /// How its records come just now.
+    pub read_by: ReadBy,
     /// How far behind the tip the last read was.
     pub behind_ms: u64,
     /// Records read.
@@ -115,13 +128,20 @@ impl Publisher {
         }
     }
 
-    pub(super) fn publish(&mut self, now: Millis, pipeline: &Pipeline, troubles: &Troubles) {
+    pub(super) fn publish(
+        &mut self,
+        now: Millis,
+        pipeline: &Pipeline,
+        troubles: &Troubles,
+        read_by: impl Fn(Slot) -> ReadBy,
+    ) {
         let books = pipeline.books();
+        let shards = pipeline.shards().map(|(slot, shard)| {
+            let status = shard_status(now, shard, read_by(slot), troubles);
+            (shard.shard.clone(), status)
+        });
         let status = Status {
-            shards: pipeline
-                .shards()
-                .map(|shard| (shard.shard.clone(), shard_status(now, shard, troubles)))
-                .collect(),
+            shards: shards.collect(),
             sinks: self.sink_statuses(now, pipeline, troubles),
             records: books.records.clone(),
             dead_letters: books.letters.clone(),
@@ -192,6 +212,10 @@ impl Publisher {
             metrics::gauge!(metric::SHARD_CHECKPOINT_AGE, "shard" => shard())
                 .set(state.checkpoint_age_ms as f64 / 1e3);
         }
+        for (mode, by) in [("polling", ReadBy::Polling), ("fan-out", ReadBy::FanOut)] {
+            let so = status.shards.values().filter(|state| state.read_by == by);
+            metrics::gauge!(metric::SHARDS_READ, "mode" => mode).set(so.count() as f64);
+        }
         for (sink, state) in &status.sinks {
             metrics::gauge!(metric::SINK_IN_FLIGHT, "sink" => sink.clone())
                 .set(state.requests_in_flight as f64);
@@ -250,10 +274,16 @@ impl Publisher {
     }
 }
 
-fn shard_status(now: Millis, shard: &crate::pipeline::Shard, troubles: &Troubles) -> ShardStatus {
+fn shard_status(
+    now: Millis,
+    shard: &crate::pipeline::Shard,
+    read_by: ReadBy,
+    troubles: &Troubles,
+) -> ShardStatus {
     let age = shard.checkpoint_age(now).as_millis();
     ShardStatus {
         epoch: shard.epoch,
+        read_by,
         behind_ms: shard.behind_ms,
         records_read: shard.records_read,
         bytes_read: shard.bytes_read,

@@ -95,9 +95,10 @@ fn selectors_want_a_name() {
 }
 
 #[test]
-fn what_is_not_built_yet_says_so() {
-    let why = ReadMode::read(&text("fan-out")).unwrap_err().why.unwrap();
-    assert!(why.contains("not built yet"));
+fn what_others_call_otherwise_is_told() {
+    assert_eq!(ReadMode::read(&text("fan-out")), Ok(ReadMode::FanOut));
+    let why = ReadMode::read(&text("efo")).unwrap_err().why.unwrap();
+    assert!(why.contains("say `fan-out`"));
     let why = Fleet::read(&text("kcl")).unwrap_err().why.unwrap();
     assert!(why.contains("say `mixed`"));
 }

@@ -29,9 +29,19 @@ section! {
         /// Records a read asks for (`Limit` of `GetRecords`). Together with the records' size it
         /// decides how much of the byte budget one read reserves.
         batch_size: u64 = "10000", 1..=10_000;
-        /// How records are fetched.
+        /// How records are fetched. `polling` asks for them, shares a shard's 2 MB a second with the
+        /// stream's other consumers, and costs nothing extra. With `fan-out` (AWS: enhanced
+        /// fan-out) the stream sends them as they are written, 2 MB a second a shard for this
+        /// consumer alone; AWS bills each shard's hours and what is sent. `auto` is `fan-out`, but polls
+        /// where no consumer may be registered or used. Beside the budget, each shard then holds up
+        /// to 128 KiB that nobody has taken in yet.
         mode: ReadMode = "polling";
-        /// Milliseconds between two reads of one shard. Kinesis allows five reads a second a shard,
+        /// The name of the consumer that is registered for `fan-out` and `auto`: 1 to 128 letters,
+        /// digits, `_`, `.` and `-`. Not set: that of the lease table, as KCL does it. All workers of
+        /// a fleet give the same. It is never taken back by itself, and billed until you do
+        /// (`aws kinesis deregister-stream-consumer`).
+        consumer: Option<String>;
+        /// Milliseconds between two reads of one polled shard. Kinesis allows five reads a second a shard,
         /// for all its consumers together: with others on the stream, take more.
         poll_interval_ms: u64 = "200", 200..=60_000;
         /// Records that arrived on the stream more than this many seconds ago are skipped unread,
