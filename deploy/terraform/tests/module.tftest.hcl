@@ -301,6 +301,19 @@ run "what_is_there_already" {
   }
 }
 
+run "a_stream_that_sends" {
+  variables {
+    settings = { source = { mode = "auto" } }
+  }
+  assert {
+    condition = {
+      for statement in jsondecode(aws_iam_role_policy.daemon["worker"].policy).Statement : statement.Sid => length(statement.Resource)
+      if statement.Sid == "SubscribeToStreams"
+    } == { SubscribeToStreams = 2 }
+    error_message = "the stream and its consumers, where source.mode asks for them"
+  }
+}
+
 run "pods_by_web_identity" {
   variables {
     run_on  = "eks-irsa"
