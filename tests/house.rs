@@ -81,6 +81,34 @@ fn decisions_are_deterministic(source: &Source) -> Vec<String> {
         .collect()
 }
 
+/// Who may ask the wall clock, and what for; whoever decides about leases, order or waiting is not
+/// among them, so that a clock that is wrong by minutes changes no decision.
+const ASK_THE_WALL_CLOCK: &[&str] = &[
+    "src/service/clock.rs",
+    // The age of readings, against `queue.max_age_s` and `source.maximum_record_age_s`.
+    "src/service/worker/reader",
+    // The age of readings on screens, and of rows of viewers.
+    "src/service/broadcaster",
+    // When a token ends.
+    "src/service/gateway",
+    // What a payload would become now.
+    "src/cli/decode.rs",
+    // The stand plays the servers, whose clock is the one that counts.
+    "src/local/",
+];
+
+fn the_wall_clock_is_asked_for_ages_only(source: &Source) -> Vec<String> {
+    let may = |path: &&str| source.path.starts_with(*path);
+    if !source.is_product() || ASK_THE_WALL_CLOCK.iter().any(may) {
+        return Vec::new();
+    }
+    ["clock::wall", "SystemTime"]
+        .into_iter()
+        .filter(|word| source.code.contains(word))
+        .map(|word| format!("asks the wall clock (`{word}`)"))
+        .collect()
+}
+
 fn files_are_short(source: &Source) -> Vec<String> {
     let lines = source.text.lines().count();
     match lines > LINES_MAX {
@@ -231,6 +259,11 @@ fn no_floor_names_a_higher_one_and_services_know_doors_only() {
 #[test]
 fn decisions_know_no_runtime_no_clock_and_no_chance() {
     hold(decisions_are_deterministic);
+}
+
+#[test]
+fn no_decision_rests_on_the_wall_clock() {
+    hold(the_wall_clock_is_asked_for_ages_only);
 }
 
 #[test]

@@ -37,6 +37,11 @@ const BAD: &[(Rule, &str, &str)] = &[
         "use crate::{\n    door,\n    cli::{a, b},\n};",
     ),
     (
+        the_wall_clock_is_asked_for_ages_only,
+        "src/service/leases/x.rs",
+        "fn f() { clock::wall() }",
+    ),
+    (
         decisions_are_deterministic,
         "src/lease/x.rs",
         "use tokio::time::Instant;",

@@ -223,6 +223,16 @@ impl Tap {
     }
 }
 
+/// Says what a fault cost. That nothing is lost was asserted before; how long something takes on
+/// this machine is told, not promised.
+pub(crate) fn cost(fault: &str, put: usize, delivered: &[Delivered], read_again: Duration) {
+    let lost = put - firsts(delivered).len();
+    let repeated = delivered.len() - firsts(delivered).len();
+    println!(
+        "{fault}: {put} put, lost {lost}, repeated {repeated}, all read again after {read_again:.1?}"
+    );
+}
+
 /// Each reading as it was first delivered.
 pub(crate) fn firsts(all: &[Delivered]) -> Vec<Delivered> {
     let mut seen = BTreeSet::new();

@@ -6,8 +6,8 @@ use aws_sdk_kinesis::types::Shard;
 use serde_json::json;
 
 use crate::fleet::{
-    CALM, Delivered, Row, SHORT, Tap, Worker, all_landed, all_read, all_shards, each_reads, firsts,
-    lease_rows, some_rows, text, under_load,
+    CALM, Delivered, Row, SHORT, Tap, Worker, all_landed, all_read, all_shards, cost, each_reads,
+    firsts, lease_rows, some_rows, text, under_load,
 };
 use crate::support::{Stand, eventually};
 
@@ -156,6 +156,65 @@ async fn shards_split_and_merge_under_load_and_children_wait_for_their_parents()
     for worker in [one, two] {
         worker.leave().await;
     }
+    stand.end().await;
+}
+
+/// A worker is asked to end just before, and another just after, its shards split and merge; the
+/// store is slow, so that draining takes a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_asked_to_end_while_shards_split_and_merge_repeats_nothing() {
+    let stand = Stand::start(&["--workers", "0", "--shards", "2"]).await;
+    let tap = Tap::new(&stand).await;
+    let slow = json!([{ "kind": "slow", "operation": "WriteRecords", "ms": 400 }]);
+    stand.fault("timestream", slow).await;
+    let mut first = Worker::start(&stand, &tap, CALM).await;
+    let mut second = Worker::start(&stand, &tap, CALM).await;
+    let mut last = None;
+    let mut read_again = std::time::Duration::ZERO;
+    let put = under_load(
+        &stand,
+        Box::pin(async {
+            each_reads(&[&first, &second], 1).await;
+            some_rows(&stand, 100).await;
+            first.process.terminate();
+            let reshard = async {
+                split(&stand, &id(0)).await;
+                split(&stand, &id(1)).await;
+                merge(&stand, &id(3), &id(4)).await;
+            };
+            let (code, ()) = tokio::join!(first.process.exit_code(), reshard);
+            assert_eq!(code, Some(0));
+            all_read(&stand, &[&second]).await;
+            some_rows(&stand, 100).await;
+
+            let third = last.insert(Worker::start(&stand, &tap, CALM).await);
+            all_read(&stand, &[&second, third]).await;
+            merge(&stand, &id(2), &id(6)).await;
+            split(&stand, &id(5)).await;
+            second.process.terminate();
+            let asked = tokio::time::Instant::now();
+            assert_eq!(second.process.exit_code().await, Some(0));
+            all_read(&stand, &[third]).await;
+            read_again = asked.elapsed();
+            some_rows(&stand, 100).await;
+        }),
+    )
+    .await;
+    let third = last.expect("it was started");
+    stand.fault("timestream", json!([])).await;
+    all_landed(&stand, put).await;
+    let delivered = tap.exactly_once(&stand, put).await;
+    cost("SIGTERM during resharding", put, &delivered, read_again);
+    let shards = all_shards(&stand).await;
+    assert_eq!(shards.len(), 10);
+    children_after_parents(&delivered, &shards);
+    let all = [&first, &second, &third];
+    leases_tell_the_story(&lease_rows(&stand).await, &shards, &all);
+    for worker in all {
+        assert_eq!(worker.process.log.complaints(&[]), Vec::<String>::new());
+    }
+    third.books().await;
+    third.leave().await;
     stand.end().await;
 }
 

@@ -1,12 +1,13 @@
 //! Workers that come, go, die, and are cut off from their leases.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::fleet::{
-    CALM, SHORT, Tap, Worker, all_landed, all_read, each_reads, lease_rows, some_rows, text,
+    CALM, SHORT, Tap, Worker, all_landed, all_read, cost, each_reads, lease_rows, some_rows, text,
     under_load,
 };
 use crate::support::{Stand, eventually};
@@ -70,6 +71,7 @@ async fn the_shards_of_a_killed_worker_are_read_again_and_nothing_is_lost() {
     let tap = Tap::new(&stand).await;
     let mut dying = Worker::start(&stand, &tap, SHORT).await;
     let left = Worker::start(&stand, &tap, SHORT).await;
+    let mut read_again = Duration::ZERO;
     let put = under_load(
         &stand,
         Box::pin(async {
@@ -78,17 +80,54 @@ async fn the_shards_of_a_killed_worker_are_read_again_and_nothing_is_lost() {
             dying.process.kill_9();
             let killed = Instant::now();
             each_reads(&[&left], 8).await;
-            println!("read again {:.1?} after the kill", killed.elapsed());
+            read_again = killed.elapsed();
             some_rows(&stand, 100).await;
         }),
     )
     .await;
     assert_eq!(dying.process.exit_code().await, None, "ended by the signal");
     all_landed(&stand, put).await;
-    tap.in_order(&stand, put).await;
+    let delivered = tap.in_order(&stand, put).await;
+    cost("kill -9", put, &delivered, read_again);
     left.books().await;
     assert_eq!(left.process.log.complaints(&[]), NONE);
     left.leave().await;
+    stand.end().await;
+}
+
+/// As a debugger, a hypervisor or a laptop's lid does it: the process is there again, and believes
+/// for a moment that nothing happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_stopped_for_longer_than_a_lease_loses_nothing_and_works_on_when_it_wakes() {
+    let stand = Stand::start(&["--workers", "0", "--shards", "8"]).await;
+    let tap = Tap::new(&stand).await;
+    let stopped = Worker::start(&stand, &tap, SHORT).await;
+    let left = Worker::start(&stand, &tap, SHORT).await;
+    let mut read_again = Duration::ZERO;
+    let put = under_load(
+        &stand,
+        Box::pin(async {
+            each_reads(&[&stopped, &left], 4).await;
+            some_rows(&stand, 200).await;
+            stopped.process.signal("-STOP");
+            let at = Instant::now();
+            each_reads(&[&left], 8).await;
+            read_again = at.elapsed();
+            some_rows(&stand, 100).await;
+            stopped.process.signal("-CONT");
+            each_reads(&[&stopped, &left], 4).await;
+            some_rows(&stand, 100).await;
+        }),
+    )
+    .await;
+    all_landed(&stand, put).await;
+    let delivered = tap.in_order(&stand, put).await;
+    cost("SIGSTOP beyond a lease", put, &delivered, read_again);
+    for worker in [stopped, left] {
+        worker.books().await;
+        assert_eq!(worker.process.log.complaints(CUT_OFF), NONE);
+        worker.leave().await;
+    }
     stand.end().await;
 }
 
