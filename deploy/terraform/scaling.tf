@@ -3,6 +3,16 @@
 
 locals {
   scales = local.on_ecs && var.worker.max > var.worker.min
+
+  # How late the stream is read, by AWS's own measure: the age of what any consumer was last given (others on
+  # the stream count, too), or, with enhanced fan-out, of what our consumer was last sent. Where `auto` has to
+  # poll the latter says nothing, and nothing is scaled by it.
+  fans_out      = contains(["fan-out", "auto"], try(local.settings.source.mode, "polling"))
+  behind_metric = local.fans_out ? "SubscribeToShardEvent.MillisBehindLatest" : "GetRecords.IteratorAgeMilliseconds"
+  behind_of = merge(
+    { StreamName = local.stream_name },
+    { for key in ["ConsumerName"] : key => try(local.settings.source.consumer, local.settings.lease.table) if local.fans_out },
+  )
 }
 
 resource "aws_appautoscaling_target" "worker" {
@@ -65,15 +75,14 @@ resource "aws_appautoscaling_policy" "behind" {
   }
 }
 
-# The oldest record that any consumer of the stream was last given: others on the stream count, too.
 resource "aws_cloudwatch_metric_alarm" "behind" {
   count = local.scales ? 1 : 0
 
   alarm_name          = "${var.name}-worker-behind"
   alarm_description   = "The stream is read late: a worker is added"
   namespace           = "AWS/Kinesis"
-  metric_name         = "GetRecords.IteratorAgeMilliseconds"
-  dimensions          = { StreamName = local.stream_name }
+  metric_name         = local.behind_metric
+  dimensions          = local.behind_of
   statistic           = "Maximum"
   period              = 60
   evaluation_periods  = 3
@@ -90,8 +99,8 @@ resource "aws_cloudwatch_metric_alarm" "nearly_lost" {
   alarm_name          = "${var.name}-nearly-lost"
   alarm_description   = "Records wait for half of the time that the stream keeps them: a sink is down, or no worker reads a shard"
   namespace           = "AWS/Kinesis"
-  metric_name         = "GetRecords.IteratorAgeMilliseconds"
-  dimensions          = { StreamName = local.stream_name }
+  metric_name         = local.behind_metric
+  dimensions          = local.behind_of
   statistic           = "Maximum"
   period              = 300
   evaluation_periods  = 1

@@ -197,6 +197,20 @@ run "daemons_on_fargate" {
   }
 }
 
+run "behind_by_what_was_sent" {
+  variables {
+    settings = { source = { mode = "fan-out", consumer = "screens" } }
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.behind[0].metric_name == "SubscribeToShardEvent.MillisBehindLatest"
+    error_message = "with enhanced fan-out GetRecords is not called"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.behind[0].dimensions == tomap({ StreamName = "tidewire-readings", ConsumerName = "screens" })
+    error_message = "our consumer's own measure"
+  }
+}
+
 run "permissions" {
   assert {
     condition     = [for statement in jsondecode(aws_iam_role_policy.daemon["worker"].policy).Statement : statement.Sid] == ["ReadStreams", "Leases", "SeeWhetherKclLeads", "FindTimestream", "WriteTimestream", "SendLive", "FileDeadLetters"]
