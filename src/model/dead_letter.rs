@@ -21,6 +21,9 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Decode, Self::Timestream, Self::Influx, Self::Queue];
+
     /// A label for metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -104,6 +104,7 @@ pub async fn run<T: LeaseTable, S: Stream>(
         started = start(&parts) => started,
     };
     started?;
+    report::begin();
     let author = Author {
         me: parts.worker.clone(),
         writer: parts.writer.clone(),

@@ -9,6 +9,16 @@ use crate::lease::keeper::Note;
 use crate::model::WorkerId;
 use crate::service::metric;
 
+/// Counters of what happens seldom are there at 0 from the start: of a series that begins with its
+/// first event, `increase` would not see that event.
+pub(super) fn begin() {
+    counter!(metric::LEASE_HOLES).increment(0);
+    counter!(metric::LEASE_CREATED).increment(0);
+    for reason in ["taken", "fenced", "row_gone"] {
+        counter!(metric::LEASES_LOST, "reason" => reason).increment(0);
+    }
+}
+
 /// Sets the gauges from what the keeper believes.
 #[expect(
     clippy::cast_precision_loss,

@@ -257,8 +257,11 @@ impl Publisher {
             metrics::counter!(metric::REJECTIONS, "sink" => name, "kind" => kind.as_str())
                 .increment(count - before);
         }
-        for (stage, count) in &books.letters {
-            let before = self.last.letters.get(stage).copied().unwrap_or(0);
+        // There at 0 from the start: of a series that begins with its first letter, `increase` would
+        // not see that letter.
+        for stage in Stage::ALL {
+            let count = books.letters.get(&stage).copied().unwrap_or(0);
+            let before = self.last.letters.get(&stage).copied().unwrap_or(0);
             metrics::counter!(metric::DEAD_LETTERS, "stage" => stage.as_str())
                 .increment(count - before);
         }
