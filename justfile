@@ -51,6 +51,10 @@ check-deploy:
 check-outage SECONDS="60":
     checks/outage {{SECONDS}}
 
+# Prometheus's rules and their unit tests, in seconds; promtool comes with apt-get
+check-rules:
+    checks/rules
+
 # Try bent inputs on every decoder and parser, for so many minutes
 fuzz MINUTES="2":
     TIDEWIRE_FUZZ_SECONDS=$(({{MINUTES}} * 60)) cargo test --locked --test fuzz -- --nocapture

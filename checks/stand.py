@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,33 @@ def build():
         sys.exit("the daemon does not build")
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
     return os.path.join(target, "debug", "tidewire")
+
+
+def program(package, binary):
+    """A program: one that is installed, or Debian's package unpacked beside the build."""
+    found = shutil.which(binary)
+    if found:
+        return found
+    place = os.path.join(ROOT, "target", "peers", package)
+    path = os.path.join(place, "usr", "bin", binary)
+    if os.path.exists(path):
+        return path
+    if not shutil.which("apt-get") or not shutil.which("dpkg"):
+        cannot(f"{binary} is not installed, and there is no apt-get to bring it")
+    os.makedirs(place, exist_ok=True)
+    download = ["apt-get", "download", package]
+    got = subprocess.run(download, cwd=place, capture_output=True, text=True)
+    if got.returncode != 0:
+        # A fresh container has no lists of packages.
+        subprocess.run(["apt-get", "update"], capture_output=True)
+        got = subprocess.run(download, cwd=place, capture_output=True, text=True)
+    files = [name for name in os.listdir(place) if name.endswith(".deb")]
+    if got.returncode != 0 or not files:
+        cannot(f"apt-get download {package} failed: {got.stderr.strip()[-300:]}")
+    subprocess.run(["dpkg", "-x", os.path.join(place, files[0]), place], check=True)
+    if not os.path.exists(path):
+        cannot(f"{package} has no {binary}")
+    return path
 
 
 def call(url, method="GET", body=None, headers=None):

@@ -37,12 +37,22 @@ fn the_page_of_metrics_is_as_the_code_says() {
     compare("docs/metrics.md", &page);
 }
 
+/// The dashboards.
+const DASHBOARDS: [&str; 3] = ["fleet", "sinks", "screens"];
+
+/// The text of a file of this repository.
+fn text(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// Labels that the scrape and the exporter add.
 const LABELS_OF_THE_SCRAPE: &[&str] = &["instance", "job", "le", "pod"];
 
 /// What is wrong with a query: metrics there are not, labels that its metrics do not have.
 fn offences(query: &str) -> Vec<String> {
-    let words = || query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    // A name with a colon is a rule's, which others look after.
+    let words = || query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
     let mut offences = Vec::new();
     let mut labels = LABELS_OF_THE_SCRAPE.to_vec();
     for name in words().filter(|word| word.starts_with("tidewire_")) {
@@ -57,9 +67,9 @@ fn offences(query: &str) -> Vec<String> {
             None => offences.push(format!("no metric `{name}` in {query}")),
         }
     }
-    let grouped = query
-        .split("by (")
-        .skip(1)
+    let grouped = ["by (", "on ("]
+        .into_iter()
+        .flat_map(|word| query.split(word).skip(1))
         .filter_map(|rest| rest.split(')').next());
     let selected = query
         .split('{')
@@ -68,7 +78,7 @@ fn offences(query: &str) -> Vec<String> {
         .flat_map(|selector| {
             selector
                 .split(',')
-                .filter_map(|pair| pair.split('=').next())
+                .filter_map(|pair| pair.split(['=', '!']).next())
         });
     for label in grouped.flat_map(|labels| labels.split(',')).chain(selected) {
         if !labels.contains(&label.trim()) {
@@ -95,14 +105,101 @@ fn queries(value: &serde_json::Value, found: &mut Vec<String>) {
 }
 
 #[test]
-fn the_dashboard_asks_only_for_what_there_is() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/tidewire.json");
-    let dashboard = std::fs::read_to_string(path).unwrap();
+fn dashboards_ask_only_for_what_there_is() {
+    for name in DASHBOARDS {
+        let mut found = Vec::new();
+        let dashboard = text(&format!("dashboards/{name}.json"));
+        let dashboard = serde_json::from_str(&dashboard).expect("a dashboard is JSON");
+        queries(&dashboard, &mut found);
+        assert!(found.len() > 10, "{name}: the queries were not found");
+        let offences: Vec<String> = found.iter().flat_map(|query| offences(query)).collect();
+        assert!(offences.is_empty(), "{name}\n{}", offences.join("\n"));
+    }
+}
+
+/// What stands after `key:` in the rules, a folded block made one line.
+fn values(rules: &str, key: &str) -> Vec<String> {
     let mut found = Vec::new();
-    queries(&serde_json::from_str(&dashboard).unwrap(), &mut found);
-    assert!(found.len() > 20, "the queries were not found");
-    let offences: Vec<String> = found.iter().flat_map(|query| offences(query)).collect();
-    assert!(offences.is_empty(), "\n{}", offences.join("\n"));
+    let mut lines = rules.lines().peekable();
+    while let Some(line) = lines.next() {
+        let indent = line.len() - line.trim_start().len();
+        let line = line.trim_start().trim_start_matches("- ");
+        let Some(value) = line.strip_prefix(key).and_then(|v| v.strip_prefix(": ")) else {
+            continue;
+        };
+        let mut value = value.to_owned();
+        if value == ">-" {
+            value.clear();
+            let deeper = |next: &&str| next.len() - next.trim_start().len() > indent;
+            while let Some(next) = lines.next_if(deeper) {
+                value += next.trim_start();
+                value.push(' ');
+            }
+        }
+        found.push(value);
+    }
+    found
+}
+
+#[test]
+fn rules_ask_only_for_what_there_is() {
+    let rules = text("deploy/prometheus/rules.yaml");
+    let recorded = values(&rules, "record");
+    let found = values(&rules, "expr");
+    assert!(found.len() > 30, "the expressions were not found");
+    // Labels of what is recorded are those of its name before the first colon.
+    let known = |word: &str| !word.contains(':') || recorded.iter().any(|name| name == word);
+    for query in &found {
+        let offences = offences(&with_the_recorded(query, &rules));
+        assert!(offences.is_empty(), "{}", offences.join("\n"));
+        let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+        for word in words {
+            assert!(
+                known(word),
+                "no rule records `{word}`, asked for in {query}"
+            );
+        }
+    }
+}
+
+/// A query with the expressions of the recorded names beside it, whose metrics' labels it may use.
+fn with_the_recorded(query: &str, rules: &str) -> String {
+    let mut all = query.to_owned();
+    for (name, expr) in values(rules, "record").iter().zip(values(rules, "expr")) {
+        if query.contains(name.as_str()) {
+            all = format!("{all} + {expr}");
+        }
+    }
+    all
+}
+
+/// Each alert has a section in the runbook, which it names, and each section an alert.
+#[test]
+fn every_alert_has_its_section_in_the_runbook() {
+    let rules = text("deploy/prometheus/rules.yaml");
+    let alerts = values(&rules, "alert");
+    assert!(alerts.len() > 20, "the alerts were not found");
+    for key in ["for", "severity", "summary", "description"] {
+        assert_eq!(
+            values(&rules, key).len(),
+            alerts.len(),
+            "each alert has `{key}`"
+        );
+    }
+    let places = alerts
+        .iter()
+        .map(|alert| format!("docs/runbook.md#{}", alert.to_lowercase()));
+    assert_eq!(values(&rules, "runbook"), places.collect::<Vec<_>>());
+    let runbook = text("docs/runbook.md");
+    let sections = runbook.lines().filter_map(|line| line.strip_prefix("### "));
+    assert_eq!(sections.collect::<Vec<_>>(), alerts);
+    for part in ["**Means.**", "**Look at.**", "**Do.**"] {
+        assert_eq!(
+            runbook.matches(part).count(),
+            alerts.len(),
+            "each section has {part}"
+        );
+    }
 }
 
 #[test]
@@ -111,6 +208,7 @@ fn a_query_for_what_there_is_not_is_convicted() {
         "sum(rate(tidewire_shard_record_total[1m]))",
         "tidewire_read_seconds",
         "sum by (device) (tidewire_leases_held)",
+        "tidewire_leases_held > on (device) group_left tidewire_workers_seen",
         "tidewire_leases_known{colour=\"red\"}",
     ] {
         assert!(!offences(bad).is_empty(), "acquitted: {bad}");
