@@ -55,6 +55,10 @@ check-outage SECONDS="60":
 check-rules:
     checks/rules
 
+# Every query of dashboards and rules on a Prometheus that scrapes a stand under load, drawn by Chromium
+check-dashboards SECONDS="90":
+    checks/dashboards {{SECONDS}}
+
 # Try bent inputs on every decoder and parser, for so many minutes
 fuzz MINUTES="2":
     TIDEWIRE_FUZZ_SECONDS=$(({{MINUTES}} * 60)) cargo test --locked --test fuzz -- --nocapture

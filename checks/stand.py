@@ -81,14 +81,14 @@ def eventually(what, look, seconds=120):
 
 
 class Stand:
-    """`tidewire local` without devices and workers; ends with the script."""
+    """`tidewire local` without workers, and without devices unless asked; ends with the script."""
 
-    def __init__(self, daemon, shards=2):
+    def __init__(self, daemon, shards=2, devices=0):
         self.daemon = daemon
         self.place = tempfile.TemporaryDirectory()
         self.processes = []
         env = dict(os.environ, XDG_STATE_HOME=self.place.name)
-        arguments = ["local", "--json", "--port-base", "0", "--devices", "0"]
+        arguments = ["local", "--json", "--port-base", "0", "--devices", str(devices)]
         arguments += ["--workers", "0", "--shards", str(shards)]
         stand = self.start(arguments, env, stdout=subprocess.PIPE)
         self.card = json.loads(stand.stdout.readline())
@@ -100,9 +100,9 @@ class Stand:
         self.processes.append(process)
         return process
 
-    def worker(self, settings):
+    def worker(self, settings, port=None):
         """A worker with these settings besides the stand's; answers what gives its state."""
-        port = free_port()
+        port = port or free_port()
         env = dict(os.environ, TIDEWIRE_HTTP__LISTEN=f"127.0.0.1:{port}")
         env.update({f"TIDEWIRE_{key}": value for key, value in settings.items()})
         self.start(["worker", "--config", self.card["config"]], env)

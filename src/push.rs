@@ -194,6 +194,9 @@ pub enum Farewell {
 }
 
 impl Farewell {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gone, Self::Expired, Self::TooOld];
+
     /// A label for metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -29,6 +29,16 @@ pub enum RejectionKind {
 }
 
 impl RejectionKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::OutsideRetention,
+        Self::Duplicate,
+        Self::Superseded,
+        Self::TypeConflict,
+        Self::OverLimit,
+        Self::Other,
+    ];
+
     /// A label for metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -26,6 +26,15 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::NoMeasures,
+        Self::MaxAge,
+        Self::Superseded,
+        Self::HashRange,
+        Self::MaximumRecordAge,
+    ];
+
     /// A label for metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

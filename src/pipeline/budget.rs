@@ -77,6 +77,12 @@ impl Budget {
         self.used
     }
 
+    /// Without what is reserved: a read under way holds room for all that it may bring.
+    pub(super) fn unfinished(&self) -> u64 {
+        let accounts = self.shards.values();
+        accounts.map(|account| account.held + account.waiting).sum()
+    }
+
     /// Whether no read could start, whoever asked. Where nothing is held, nothing becomes free by
     /// itself: what is used up is answers that wait to be decoded, and one of them must go on.
     pub(super) fn is_full(&self) -> bool {

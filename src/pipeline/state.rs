@@ -166,6 +166,12 @@ impl Pipeline {
         self.budget.used()
     }
 
+    /// Bytes read and not yet done.
+    #[must_use]
+    pub fn bytes_unfinished(&self) -> u64 {
+        self.budget.unfinished()
+    }
+
     /// Dead letters not yet filed.
     #[must_use]
     pub fn letters_waiting(&self) -> u64 {

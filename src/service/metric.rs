@@ -69,7 +69,8 @@ pub const SINK_IN_FLIGHT: &str = "tidewire_sink_requests_in_flight";
 pub const REJECTIONS: &str = "tidewire_rejections_total";
 /// Dead letters filed, by the stage at which the record died.
 pub const DEAD_LETTERS: &str = "tidewire_dead_letters_total";
-/// Bytes read and not yet done, against the one byte budget of all shards.
+/// Bytes read and not yet done, against the one byte budget of all shards; what reads under way
+/// have reserved of it does not count.
 pub const BUDGET_BYTES: &str = "tidewire_budget_used_bytes";
 /// The byte budget.
 pub const BUDGET_LIMIT_BYTES: &str = "tidewire_budget_limit_bytes";
@@ -250,7 +251,7 @@ pub const ALL: &[Metric] = &[
         name: BUDGET_BYTES,
         kind: Kind::Gauge,
         labels: &[],
-        help: "bytes read and not yet done, against the one byte budget of all shards",
+        help: "bytes read and not yet done, against the one byte budget of all shards; what reads under way have reserved does not count",
     },
     Metric {
         name: BUDGET_LIMIT_BYTES,

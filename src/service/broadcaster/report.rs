@@ -102,6 +102,14 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(status: watch::Sender<Status>, now: Millis) -> Self {
+        // There at 0 from the start: of a series that begins with its first event, `increase` would
+        // not see that event.
+        for result in ["handled", "rubbish"] {
+            counter!(metric::MESSAGES, "result" => result).increment(0);
+        }
+        for why in Farewell::ALL {
+            counter!(metric::CONNECTIONS_FORGOTTEN, "reason" => why.as_str()).increment(0);
+        }
         Self {
             status,
             published: Counts::default(),

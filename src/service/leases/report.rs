@@ -14,8 +14,14 @@ use crate::service::metric;
 pub(super) fn begin() {
     counter!(metric::LEASE_HOLES).increment(0);
     counter!(metric::LEASE_CREATED).increment(0);
+    for kind in ["unowned", "expired", "handed_over", "stolen"] {
+        counter!(metric::LEASES_TAKEN, "kind" => kind).increment(0);
+    }
     for reason in ["taken", "fenced", "row_gone"] {
         counter!(metric::LEASES_LOST, "reason" => reason).increment(0);
+    }
+    for reason in ["shutdown", "handoff", "ended", "left_to_expire"] {
+        counter!(metric::LEASES_RELEASED, "reason" => reason).increment(0);
     }
 }
 

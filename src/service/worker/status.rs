@@ -7,8 +7,10 @@ use tokio::sync::watch;
 
 use super::flights::{queue_part, store_part};
 use super::trouble::{self, Part, Troubles};
-use crate::model::{Checkpoint, LeaseCounter, Millis, SequenceNumber, ShardId, Stage};
-use crate::pipeline::{Book, Books, Options, Pipeline, RecordBook, SinkId, Slot};
+use crate::model::{
+    Checkpoint, LeaseCounter, Millis, RejectionKind, SequenceNumber, ShardId, Stage,
+};
+use crate::pipeline::{Book, Books, Options, Pipeline, RecordBook, Rule, SinkId, Slot};
 use crate::service::metric;
 
 /// The worker as `/state` shows it.
@@ -147,7 +149,8 @@ impl Publisher {
             dead_letters: books.letters.clone(),
             dead_letters_waiting: pipeline.letters_waiting(),
             dead_letters_error: troubles.of(&super::flights::letters_part()),
-            budget_used_bytes: pipeline.budget_used(),
+            // Reads under way reserve most of a budget that nothing else needs: that would look full.
+            budget_used_bytes: pipeline.bytes_unfinished(),
             budget_limit_bytes: self.budget,
             fatal: troubles.fatal(),
         };
@@ -224,6 +227,8 @@ impl Publisher {
         metrics::gauge!(metric::BUDGET_LIMIT_BYTES).set(status.budget_limit_bytes as f64);
     }
 
+    /// What happens seldom is counted from the start, by 0: of a series that begins with its first
+    /// event, `increase` would not see that event.
     fn count(&self, books: &Books) {
         let sinks = self
             .sinks
@@ -239,31 +244,24 @@ impl Publisher {
                 metrics::counter!(metric::SINK_READINGS, "sink" => sink.clone(), "fate" => fate)
                     .increment(count);
             }
-            for (rule, count) in &book.skipped {
-                let rule_name = rule.as_str();
-                let before = last.skipped.get(rule).copied().unwrap_or(0);
-                metrics::counter!(metric::SKIPPED, "sink" => sink.clone(), "rule" => rule_name)
-                    .increment(count - before);
+            for rule in Rule::ALL {
+                let of = |book: &Book| book.skipped.get(&rule).copied().unwrap_or(0);
+                metrics::counter!(metric::SKIPPED, "sink" => sink.clone(), "rule" => rule.as_str())
+                    .increment(of(book) - of(last));
             }
         }
-        for ((sink, kind), count) in &books.rejections {
-            let before = self
-                .last
-                .rejections
-                .get(&(*sink, *kind))
-                .copied()
-                .unwrap_or(0);
-            let name = self.sinks[sink.0].0.clone();
-            metrics::counter!(metric::REJECTIONS, "sink" => name, "kind" => kind.as_str())
-                .increment(count - before);
+        for (index, Part(sink)) in self.sinks.iter().enumerate() {
+            for kind in RejectionKind::ALL {
+                let of = |books: &Books| books.rejections.get(&(SinkId(index), kind)).copied();
+                let more = of(books).unwrap_or(0) - of(&self.last).unwrap_or(0);
+                metrics::counter!(metric::REJECTIONS, "sink" => sink.clone(), "kind" => kind.as_str())
+                    .increment(more);
+            }
         }
-        // There at 0 from the start: of a series that begins with its first letter, `increase` would
-        // not see that letter.
         for stage in Stage::ALL {
-            let count = books.letters.get(&stage).copied().unwrap_or(0);
-            let before = self.last.letters.get(&stage).copied().unwrap_or(0);
+            let of = |books: &Books| books.letters.get(&stage).copied().unwrap_or(0);
             metrics::counter!(metric::DEAD_LETTERS, "stage" => stage.as_str())
-                .increment(count - before);
+                .increment(of(books) - of(&self.last));
         }
         metrics::counter!(metric::DECODE_FAILURES)
             .increment(books.records.undecodable - self.last.records.undecodable);
