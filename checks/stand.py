@@ -83,14 +83,14 @@ def eventually(what, look, seconds=120):
 class Stand:
     """`tidewire local` without workers, and without devices unless asked; ends with the script."""
 
-    def __init__(self, daemon, shards=2, devices=0):
+    def __init__(self, daemon, shards=2, devices=0, more=()):
         self.daemon = daemon
         self.place = tempfile.TemporaryDirectory()
         self.processes = []
         env = dict(os.environ, XDG_STATE_HOME=self.place.name)
         arguments = ["local", "--json", "--port-base", "0", "--devices", str(devices)]
         arguments += ["--workers", "0", "--shards", str(shards)]
-        stand = self.start(arguments, env, stdout=subprocess.PIPE)
+        stand = self.start([*arguments, *more], env, stdout=subprocess.PIPE)
         self.card = json.loads(stand.stdout.readline())
 
     def start(self, arguments, env=None, **more):
