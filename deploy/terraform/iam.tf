@@ -3,7 +3,7 @@
 
 locals {
   iam_names = {
-    stream_arns            = [local.stream_arn]
+    stream_arns = [local.stream_arn]
     # The stream and its consumers: which of them IAM asks about differs from action to action.
     fan_out_arns = contains(["fan-out", "auto"], try(local.settings.source.mode, "polling")) ? [
       local.stream_arn, "${local.stream_arn}/consumer/*",
