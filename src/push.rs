@@ -23,7 +23,9 @@ pub mod index;
 pub mod latest;
 pub mod part;
 pub mod permit;
+pub mod rate;
 pub mod recent;
+pub mod seat;
 pub mod snapshot;
 pub mod spread;
 pub mod viewer;
@@ -51,6 +53,29 @@ pub enum Mode {
     Every,
 }
 
+/// A queue's place among `queue.urls`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuePlace {
+    /// From 0 on.
+    pub index: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Default for QueuePlace {
+    fn default() -> Self {
+        Self { index: 0, of: 1 }
+    }
+}
+
+impl QueuePlace {
+    /// Whether this queue serves the connection.
+    #[must_use]
+    pub fn serves(self, connection: &ConnectionId) -> bool {
+        spread::queue_of(connection, self.of) == Some(self.index)
+    }
+}
+
 /// What the core may use, and how it behaves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -62,6 +87,10 @@ pub struct Options {
     pub form: Form,
     /// Largest frame. API Gateway frames are 32 KB (32,768 bytes), and posts are metered by 32 KB.
     pub frame_bytes_max: usize,
+    /// Posts a second at most; none: as many as API Gateway takes.
+    pub posts_per_second: Option<u32>,
+    /// Which of how many queues this is: viewers of the others are left to their broadcasters.
+    pub place: QueuePlace,
     /// Posts under way at once; each holds a connection to API Gateway.
     pub posts_max: usize,
     /// Devices whose latest values are kept for viewers who come later.
@@ -90,6 +119,8 @@ impl Default for Options {
             mode: Mode::Latest,
             form: Form::Joined,
             frame_bytes_max: 32_000,
+            posts_per_second: None,
+            place: QueuePlace::default(),
             posts_max: 128,
             cache_devices_max: 100_000,
             cache_bytes_max: 64 << 20,

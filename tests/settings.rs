@@ -130,7 +130,11 @@ fn a_full_file_is_read() {
     assert_eq!(worker.streams, Streams::One("telemetry".to_owned()));
     assert_eq!(worker.timestream.unwrap().database, "iot");
     let broadcaster = settings.broadcaster(|_| None).unwrap();
-    assert_eq!(broadcaster.queue_url, settings.queue.urls[0]);
+    let first = (0, settings.queue.urls[0].clone());
+    assert_eq!(
+        (broadcaster.queues, broadcaster.queues_of),
+        (vec![first], 1)
+    );
     assert_eq!(settings.gateway().unwrap().connections_table, "connections");
 }
 
@@ -353,7 +357,7 @@ fn each_subcommand_says_all_it_lacks() {
     }
     let broadcaster = settings.broadcaster(|_| None).unwrap_err().to_string();
     for needed in [
-        "`broadcaster.queue_url`",
+        "`queue.urls`",
         "`connections.table`",
         "`aws.endpoint_management`",
     ] {

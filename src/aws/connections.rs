@@ -6,18 +6,17 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::error::failed;
-use crate::door::connections::{Connections, Tickets};
+use crate::door::connections::Connections;
 use crate::door::fault::{CallFailed, Fault};
-use crate::model::{Connection, ConnectionId, StoredTime, Ticket, TicketHash, Wanted};
+use crate::model::{Connection, ConnectionId, StoredTime, Wanted};
 
-/// The hash key's value in a ticket's row.
-pub const TICKETS: &str = "TICKET";
+mod seats;
+mod tickets;
 
-/// When the connection's right ends that a ticket is spent on: an attribute of its row.
-pub const SESSION_EXPIRES_AT: &str = "session_expires_at";
+pub use tickets::{SESSION_EXPIRES_AT, TICKETS};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -219,36 +218,6 @@ impl Connections for Table {
         };
         let answer = request.send().await;
         held(answer.map_err(|error| failed("DeleteItem", &error)))
-    }
-}
-
-impl Tickets for Table {
-    async fn spend(&self, ticket: &TicketHash, now_s: i64) -> Result<Option<Ticket>, CallFailed> {
-        let answer = self
-            .client
-            .delete_item()
-            .table_name(&self.names.table)
-            .key(&self.names.hash_key, AttributeValue::S(TICKETS.to_owned()))
-            .key(
-                &self.names.sort_key,
-                AttributeValue::S(ticket.as_str().to_owned()),
-            )
-            .condition_expression("#expires > :now")
-            .expression_attribute_names("#expires", &self.names.expires_at)
-            .expression_attribute_values(":now", AttributeValue::N(now_s.to_string()))
-            .return_values(ReturnValue::AllOld)
-            .send()
-            .await
-            .map_err(|error| failed("DeleteItem", &error));
-        let spent = match answer {
-            Err(error) if error.fault == Fault::Conflict => return Ok(None),
-            spent => spent?,
-        };
-        Ok(spent.attributes().map(|item| Ticket {
-            principal: item.get(&self.names.principal).and_then(text),
-            allowed: allowed(item.get(&self.names.allowed)),
-            session_expires_at: item.get(SESSION_EXPIRES_AT).and_then(epoch_seconds),
-        }))
     }
 }
 

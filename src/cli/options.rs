@@ -202,9 +202,9 @@ fn routes(settings: &Settings, target: &TimestreamTarget) -> aws::timestream::Ro
     }
 }
 
-/// The broadcaster.
+/// The broadcaster of one of so many queues.
 #[must_use]
-pub fn broadcaster(settings: &Settings) -> broadcaster::Options {
+pub fn broadcaster(settings: &Settings, queues: usize) -> broadcaster::Options {
     let live = &settings.broadcaster;
     broadcaster::Options {
         push: push::Options {
@@ -217,6 +217,10 @@ pub fn broadcaster(settings: &Settings) -> broadcaster::Options {
                 FrameFormat::Packed => push::Form::Joined,
                 FrameFormat::Single => push::Form::Single,
             },
+            posts_per_second: live.posts_per_second.map(|all| {
+                let queues = u64::try_from(queues).unwrap_or(u64::MAX).max(1);
+                u32::try_from(all / queues).unwrap_or(u32::MAX)
+            }),
             posts_max: count(live.posts_in_flight_max),
             max_age: live.max_age_s.map(Duration::from_secs),
             ..push::Options::default()
@@ -252,7 +256,7 @@ mod tests {
             ),
         ]);
         assert_eq!(leases(&settings), lease::Options::default());
-        assert_eq!(broadcaster(&settings), broadcaster::Options::default());
+        assert_eq!(broadcaster(&settings, 1), broadcaster::Options::default());
         let pipeline = pipeline::Options::new("toys".into(), 0);
         let needs = settings.worker().unwrap();
         let expected = worker::Options {
@@ -264,8 +268,15 @@ mod tests {
     }
 
     #[test]
+    fn each_queue_has_an_equal_share_of_the_posts() {
+        let set = [("TIDEWIRE_BROADCASTER__POSTS_PER_SECOND", "1000")];
+        let share = |queues| broadcaster(&settings(&set), queues).push.posts_per_second;
+        assert_eq!((share(1), share(3)), (Some(1_000), Some(333)));
+    }
+
+    #[test]
     fn the_connection_table_is_read_often_only_where_nobody_tells_of_changes() {
-        let refresh = |set: &[(&str, &str)]| broadcaster(&settings(set)).refresh;
+        let refresh = |set: &[(&str, &str)]| broadcaster(&settings(set), 1).refresh;
         let single = ("TIDEWIRE_QUEUE__FORMAT", "single");
         let every = ("TIDEWIRE_BROADCASTER__SNAPSHOT_EVERY_MS", "700");
         assert_eq!(refresh(&[]), Duration::from_secs(30));

@@ -3,7 +3,10 @@
 use std::future::Future;
 
 use super::fault::CallFailed;
-use crate::model::{Connection, ConnectionId, Posted, StoredTime, Ticket, TicketHash, Wanted};
+use crate::model::{
+    Connection, ConnectionId, Posted, SeatRow, StoredTime, Ticket, TicketHash, Wanted,
+};
+use crate::push::seat::Claim;
 
 /// The connection table.
 pub trait Connections: Send + Sync + 'static {
@@ -44,6 +47,20 @@ pub trait Tickets: Send + Sync + 'static {
         ticket: &TicketHash,
         now_s: i64,
     ) -> impl Future<Output = Result<Option<Ticket>, CallFailed>> + Send;
+}
+
+/// The table's seats: who serves which queue.
+pub trait Seats: Send + Sync + 'static {
+    /// A seat's row, read consistently.
+    fn seat(&self, queue: &str)
+    -> impl Future<Output = Result<Option<SeatRow>, CallFailed>> + Send;
+
+    /// Writes a seat's row on the claim's condition; false where it did not hold.
+    fn claim(
+        &self,
+        queue: &str,
+        claim: &Claim,
+    ) -> impl Future<Output = Result<bool, CallFailed>> + Send;
 }
 
 /// The way to the screens: `@connections`.

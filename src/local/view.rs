@@ -51,7 +51,7 @@ impl View {
     pub fn state(&self) -> Value {
         json!({
             "workers": self.workers.iter().map(Worker::state).collect::<Vec<_>>(),
-            "broadcaster": self.broadcaster.as_ref().map(|live| json!(*live.status.borrow())),
+            "broadcaster": self.broadcaster.as_ref().map(|live| json!(live.status())),
             "grace_s": self.grace.as_secs(),
         })
     }
@@ -138,7 +138,7 @@ fn totals(worker: &Worker) -> Value {
 }
 
 fn posts(live: &Broadcaster) -> Value {
-    let status = live.status.borrow();
+    let status = live.status();
     json!({
         "viewers": status.viewers,
         "posts_total": status.accepted,

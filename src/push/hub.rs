@@ -7,6 +7,7 @@ use self::asked::Asked;
 use super::breaker::{Breaker, Why};
 use super::index::Index;
 use super::part::Part;
+use super::rate::Rate;
 use super::viewer::{Place, Viewer};
 use super::window::{Reach, Stock};
 use super::{Effect, Input, Now, Options};
@@ -90,6 +91,7 @@ pub struct Core {
     index: Index,
     viewers: BTreeMap<ConnectionId, Viewer>,
     breaker: Breaker,
+    rate: Rate,
     /// One call a viewer at most, whatever happened to its row since.
     calls: BTreeMap<ConnectionId, Call>,
     calls_troubled: usize,
@@ -118,6 +120,7 @@ impl Core {
     pub fn new(options: Options, now: Now) -> Self {
         Self {
             stock: Stock::new(&options),
+            rate: Rate::new(options.posts_per_second, now.mono),
             options,
             index: Index::default(),
             viewers: BTreeMap::new(),
@@ -149,6 +152,7 @@ impl Core {
         match input {
             Input::Readings(readings) => self.readings(now, readings),
             Input::Rows { asked, rows } => self.rows(now, asked, rows, &mut effects),
+            Input::Changed(id) if !self.options.place.serves(&id) => {}
             Input::Changed(id) if self.asked.now(&id, now.mono) => {
                 effects.push(Effect::ReadRow(id));
             }

@@ -29,6 +29,7 @@ pub mod parse;
 mod post;
 mod receive;
 mod report;
+pub mod seat;
 mod table;
 
 pub use report::Status;
@@ -48,7 +49,7 @@ pub const REFRESH_TOLD: Duration = Duration::from_secs(30);
 pub const REFRESH_UNTOLD: Duration = Duration::from_secs(2);
 
 /// The doors.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parts<Q, C, S> {
     /// The live queue.
     pub queue: Q,
@@ -127,6 +128,8 @@ pub async fn run<Q: QueueReceiver, C: Connections, S: Screens>(
     let options = options.into();
     let tasks = Tasks::new();
     let stop = shutdown.child_token();
+    // Where this is dropped in the middle of its work, because the queue is somebody else's.
+    let _ends_the_rest = stop.clone().drop_guard();
     let (batches_in, batches) = mpsc::channel(options.receivers.max(1));
     let (table_in, table) = mpsc::channel(table::LANES);
     let (posted_in, posted) = mpsc::channel(options.push.posts_max.max(1));
@@ -152,7 +155,7 @@ pub async fn run<Q: QueueReceiver, C: Connections, S: Screens>(
     let now = now(&clock);
     let broadcaster = Broadcaster {
         core: Core::new(options.push.clone(), now),
-        report: Report::new(status, now.mono),
+        report: Report::new(status, options.push.place, now.mono),
         clock,
         tasks,
         table_door,

@@ -96,6 +96,8 @@ pub const LEASE_CREATED: &str = "tidewire_lease_rows_created_total";
 pub const LEASE_HOLES: &str = "tidewire_lease_holes_total";
 /// Violations of a numbered invariant of the design; anything but 0 is a defect.
 pub const INVARIANTS_BROKEN: &str = "tidewire_invariants_broken_total";
+/// 1 while this broadcaster serves the queue, 0 while another does.
+pub const QUEUE_SERVED: &str = "tidewire_queue_served";
 /// Viewers in the connection table that this broadcaster serves.
 pub const VIEWERS: &str = "tidewire_viewers";
 /// Messages received from the live queue by result: handled, rubbish.
@@ -326,9 +328,15 @@ pub const ALL: &[Metric] = &[
         help: "violations of a numbered invariant of the design; anything but 0 is a defect",
     },
     Metric {
+        name: QUEUE_SERVED,
+        kind: Kind::Gauge,
+        labels: &["queue"],
+        help: "1 while this broadcaster serves the queue (its place in `queue.urls`, from 0 on), 0 once another may",
+    },
+    Metric {
         name: VIEWERS,
         kind: Kind::Gauge,
-        labels: &[],
+        labels: &["queue"],
         help: "viewers in the connection table that this broadcaster serves",
     },
     Metric {
@@ -358,7 +366,7 @@ pub const ALL: &[Metric] = &[
     Metric {
         name: POSTS_IN_FLIGHT,
         kind: Kind::Gauge,
-        labels: &[],
+        labels: &["queue"],
         help: "posts under way",
     },
     Metric {
@@ -376,7 +384,7 @@ pub const ALL: &[Metric] = &[
     Metric {
         name: BREAKER_OPEN,
         kind: Kind::Gauge,
-        labels: &["why"],
+        labels: &["queue", "why"],
         help: "1 while the breaker is open for the reason `why`: gone (nearly all posts answer 410, no row is deleted), forbidden or unreachable (posting is paused)",
     },
     Metric {

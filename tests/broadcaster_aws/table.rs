@@ -6,9 +6,13 @@ use tidewire::aws::Endpoints;
 use tidewire::aws::connections::{Names, SESSION_EXPIRES_AT, TICKETS, Table};
 use tidewire::aws::provision::{ConnectionTable, create_connection_table};
 use tidewire::door::Fault;
-use tidewire::door::connections::{Connections as _, Tickets as _};
+use tidewire::door::connections::{Connections as _, Seats as _, Tickets as _};
 use tidewire::local::dynamodb::DynamoDb;
-use tidewire::model::{Connection, ConnectionId, StoredTime, Ticket, TicketHash, Wanted};
+use tidewire::model::{
+    Connection, ConnectionId, HolderId, SeatRow, StoredTime, Ticket, TicketHash, Wanted,
+};
+
+use tidewire::push::seat::Claim;
 
 use crate::support::{Running, clients, start};
 
@@ -227,4 +231,43 @@ async fn a_ticket_is_spent_by_one_of_many_who_come_with_it() {
         [],
         "tickets are no connections"
     );
+}
+
+#[tokio::test]
+async fn a_seat_is_claimed_renewed_and_let_go_on_condition_of_what_was_seen() {
+    let (_running, client, table) = table().await;
+    let seat = |holder: Option<&str>, counter| SeatRow {
+        holder: holder.map(|name| HolderId(name.to_owned())),
+        counter,
+    };
+    let claim = |expect, row: &SeatRow| Claim {
+        expect,
+        row: row.clone(),
+    };
+    let queue = "https://sqs.example/1/live";
+    assert_eq!(table.seat(queue).await.unwrap(), None);
+    let all = (0..10).map(|n| {
+        let claim = claim(None, &seat(Some(&format!("p{n}")), 1));
+        let table = table.clone();
+        async move { table.claim(queue, &claim).await.unwrap() }
+    });
+    let all = futures_util::future::join_all(all).await;
+    assert_eq!(all.iter().filter(|won| **won).count(), 1);
+    let mine = seat(Some("p"), 2);
+    assert!(!table.claim(queue, &claim(Some(7), &mine)).await.unwrap());
+    assert!(table.claim(queue, &claim(Some(1), &mine)).await.unwrap());
+    assert_eq!(table.seat(queue).await.unwrap(), Some(mine));
+    let free = seat(None, 3);
+    assert!(table.claim(queue, &claim(Some(2), &free)).await.unwrap());
+    assert_eq!(table.seat(queue).await.unwrap(), Some(free));
+    assert_eq!(table.list().await.unwrap(), [], "seats are no connections");
+
+    // Somebody has written something else there.
+    let item = client.put_item().table_name(TABLE);
+    let item = item
+        .item("LookupKey", s("BROADCASTER"))
+        .item("SortKey", s(queue));
+    item.send().await.unwrap();
+    let refused = table.seat(queue).await.unwrap_err();
+    assert_eq!(refused.fault, Fault::Fatal);
 }

@@ -69,6 +69,9 @@ impl Core {
     }
 
     fn upsert(&mut self, now: Now, row: &Connection, effects: &mut Vec<Effect>) {
+        if !self.options.place.serves(&row.id) {
+            return;
+        }
         let buried = self
             .tombs
             .get(&row.id)

@@ -12,6 +12,7 @@ use crate::push::{Farewell, Form, Mode, Outcome};
 mod endpoint;
 mod gone;
 mod properties;
+mod shares;
 mod showing;
 mod trouble;
 

@@ -23,7 +23,7 @@ impl Core {
         // Where every call is taken, it is the end of one that wakes.
         if self.calls.len() < self.options.posts_max {
             let waiting = self.ready.len() + self.ready_troubled.len() + self.held.len();
-            let probe = match self.breaker.paused_until() {
+            let probe = match self.breaker.paused_until().max(self.rate.next()) {
                 Some(until) => (waiting > 0).then_some(until),
                 None => (!self.held.is_empty()).then_some(self.held_probe_at),
             };
@@ -38,6 +38,9 @@ impl Core {
             if paused.is_some_and(|until| until > now.mono) {
                 return;
             }
+            if !self.rate.has_room(now.mono) {
+                return;
+            }
             let Some(id) = self.next_in_turn(now, paused.is_some()) else {
                 return;
             };
@@ -46,6 +49,7 @@ impl Core {
             };
             let admitted = self.breaker.admit(now.mono);
             debug_assert!(admitted, "looked at above");
+            self.rate.take();
             if let Some(viewer) = self.viewers.get_mut(&id) {
                 viewer.place = Place::Busy;
                 viewer.window_until = now.mono + self.options.window;

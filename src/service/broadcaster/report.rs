@@ -12,7 +12,7 @@ use super::post::Ended;
 use super::{Clock, outcome_of};
 use crate::model::message::WireReading;
 use crate::model::{EpochMillis, Millis, Posted};
-use crate::push::{Core, Counts, Farewell, Now, Outcome, Why};
+use crate::push::{Core, Counts, Farewell, Now, Outcome, QueuePlace, Why};
 use crate::service::metric;
 
 /// Between two warnings about one thing.
@@ -24,6 +24,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// What the broadcaster believes, for `/state`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
+    /// Queues served; 0 while this broadcaster stands by.
+    pub serving: usize,
     /// Viewers served.
     pub viewers: usize,
     /// Devices whose latest values are known.
@@ -67,6 +69,37 @@ pub struct Status {
     pub last_post_error: Option<String>,
 }
 
+impl Status {
+    /// Of two queues together: sums, and of words the later queue's.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            serving: self.serving + other.serving,
+            viewers: self.viewers + other.viewers,
+            // Every queue carries every reading: the devices are the same.
+            devices: self.devices.max(other.devices),
+            bytes: self.bytes + other.bytes,
+            in_flight: self.in_flight + other.in_flight,
+            messages: self.messages + other.messages,
+            rubbish: self.rubbish + other.rubbish,
+            readings: self.readings + other.readings,
+            stale: self.stale + other.stale,
+            too_old: self.too_old + other.too_old,
+            accepted: self.accepted + other.accepted,
+            gone: self.gone + other.gone,
+            slow: self.slow + other.slow,
+            forbidden: self.forbidden + other.forbidden,
+            failed: self.failed + other.failed,
+            forgotten: self.forgotten + other.forgotten,
+            refused: self.refused + other.refused,
+            breaker: other.breaker.or(self.breaker),
+            queue_lag_ms: self.queue_lag_ms.max(other.queue_lag_ms),
+            last_queue_error: other.last_queue_error.or(self.last_queue_error),
+            last_post_error: other.last_post_error.or(self.last_post_error),
+        }
+    }
+}
+
 /// Lets one warning a minute through.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seldom {
@@ -89,6 +122,8 @@ impl Seldom {
 #[derive(Debug)]
 pub(super) struct Report {
     status: watch::Sender<Status>,
+    /// The queue's place, as a label.
+    queue: String,
     published: Counts,
     published_at: Millis,
     messages: u64,
@@ -101,7 +136,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(status: watch::Sender<Status>, now: Millis) -> Self {
+    pub(super) fn new(status: watch::Sender<Status>, place: QueuePlace, now: Millis) -> Self {
         // There at 0 from the start: of a series that begins with its first event, `increase` would
         // not see that event.
         for result in ["handled", "rubbish"] {
@@ -112,6 +147,7 @@ impl Report {
         }
         Self {
             status,
+            queue: place.index.to_string(),
             published: Counts::default(),
             published_at: now,
             messages: 0,
@@ -224,15 +260,11 @@ impl Report {
         self.published_at = now.mono;
         let counts = *core.counts();
         self.count(&counts);
-        gauge!(metric::VIEWERS).set(core.viewers() as f64);
-        gauge!(metric::POSTS_IN_FLIGHT).set(core.in_flight() as f64);
         let open = core.breaker();
-        for why in Why::ALL {
-            let is_open = f64::from(u8::from(open == Some(why)));
-            gauge!(metric::BREAKER_OPEN, "why" => why.as_str()).set(is_open);
-        }
+        self.gauges(1.0, core.viewers(), core.in_flight(), open);
         self.status.send_modify(|status| {
             *status = Status {
+                serving: 1,
                 viewers: core.viewers(),
                 devices: core.devices(),
                 bytes: core.bytes(),
@@ -255,6 +287,19 @@ impl Report {
                 last_post_error: self.post_error.clone(),
             };
         });
+    }
+
+    fn gauges(&self, serving: f64, viewers: usize, in_flight: usize, open: Option<Why>) {
+        let queue = &self.queue;
+        gauge!(metric::QUEUE_SERVED, "queue" => queue.clone()).set(serving);
+        gauge!(metric::VIEWERS, "queue" => queue.clone()).set(viewers as f64);
+        gauge!(metric::POSTS_IN_FLIGHT, "queue" => queue.clone()).set(in_flight as f64);
+        for why in Why::ALL {
+            let is_open = f64::from(u8::from(open == Some(why)));
+            let open =
+                gauge!(metric::BREAKER_OPEN, "queue" => queue.clone(), "why" => why.as_str());
+            open.set(is_open);
+        }
     }
 
     /// Adds what came since the last time to the counters.
@@ -286,5 +331,12 @@ impl Report {
         for (reason, more) in dropped {
             counter!(metric::LIVE_DROPPED, "reason" => reason).increment(more);
         }
+    }
+}
+
+/// The queue is somebody else's from now on.
+impl Drop for Report {
+    fn drop(&mut self) {
+        self.gauges(0.0, 0, 0, None);
     }
 }

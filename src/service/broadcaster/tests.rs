@@ -7,6 +7,7 @@ use crate::door::fault::Fault;
 use crate::model::{Posted, Wanted};
 
 mod doors;
+mod seats;
 mod trouble;
 
 use doors::{Script, World, packed, row};

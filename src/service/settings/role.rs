@@ -50,8 +50,10 @@ pub struct InfluxTarget {
 /// What a broadcaster needs, beside what has defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BroadcasterSettings {
-    /// The queue it serves.
-    pub queue_url: Url,
+    /// The queues it may serve, each with its place among all.
+    pub queues: Vec<(usize, Url)>,
+    /// How many queues there are.
+    pub queues_of: usize,
     /// The table of connections.
     pub connections_table: String,
     /// The WebSocket API's callback URL; unless AWS's own variable is to give it.
@@ -119,18 +121,27 @@ impl Settings {
     /// What `broadcaster` needs; `env` is asked for AWS's own endpoint variables.
     ///
     /// # Errors
-    /// Everything that is missing: queue, connection table, callback URL.
+    /// Everything that is missing: queues, connection table, callback URL.
     pub fn broadcaster(
         &self,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<BroadcasterSettings, Problems> {
         let mut missing = Missing::new(self);
-        let only = match self.queue.urls.as_slice() {
-            [only] => Some(only.clone()),
-            _ => None,
-        };
-        let queue = self.broadcaster.queue_url.clone().or(only);
-        let queue = missing.want("broadcaster", "queue_url", &queue);
+        let one = self.broadcaster.queue_url.clone();
+        let mut all = self.queue.urls.clone();
+        match &one {
+            Some(one) if all.is_empty() => all.push(one.clone()),
+            Some(one) if !all.contains(one) => missing.note(
+                "`broadcaster.queue_url` is none of `queue.urls`: the gateway spreads viewers over those"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+        let mut queues: Vec<(usize, Url)> = all.iter().cloned().enumerate().collect();
+        queues.retain(|(_, url)| one.as_ref().is_none_or(|one| one == url));
+        let queues_of = all.len();
+        let any = (!queues.is_empty()).then_some(queues);
+        let queues = missing.want("queue", "urls", &any);
         let table = missing.want("connections", "table", &self.connections.table);
         let endpoint = self.aws.endpoint_management.clone();
         // As for AWS's own tools, an empty variable is none.
@@ -139,10 +150,11 @@ impl Settings {
             missing.want("aws", "endpoint_management", &endpoint);
         }
         missing.finish(
-            queue
+            queues
                 .zip(table)
-                .map(|(queue_url, connections_table)| BroadcasterSettings {
-                    queue_url,
+                .map(|(queues, connections_table)| BroadcasterSettings {
+                    queues,
+                    queues_of,
                     connections_table,
                     endpoint_management: endpoint,
                 }),

@@ -7,7 +7,8 @@ use super::super::secret::Secret;
 section! {
     /// The broadcaster: from the live queue to the viewers.
     Broadcaster "broadcaster" {
-        /// The SQS queue it serves. Not needed where `queue.urls` has exactly one entry.
+        /// The one queue of `queue.urls` that it serves. Not set: any of them that no other
+        /// broadcaster serves; of several broadcasters for a queue one is active, the others stand by.
         queue_url: Option<Url>;
         /// Milliseconds over which what a viewer is owed is joined into frames. API Gateway bills
         /// by message: this is the setting that decides the bill.
@@ -23,6 +24,9 @@ section! {
         snapshot_every_ms: Option<u64>, 500..=300_000;
         /// Posts under way at once; one a viewer in any case.
         posts_in_flight_max: u64 = "128", 1..=1_024;
+        /// Posts a second that all broadcasters together may send; each queue's has an equal share,
+        /// and viewers take turns. Not set: as many as API Gateway takes.
+        posts_per_second: Option<u64>, 1..=1_000_000;
         /// Readings that arrived on the stream more than this many seconds ago are no news and are
         /// not shown. Not set: all are.
         max_age_s: Option<u64>, 1..=604_800;
