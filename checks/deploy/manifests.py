@@ -71,8 +71,8 @@ def pod(deployment, config, documents):
     }
     yield from (f"not so: {what}" for what, so in checks.items() if not so)
     if labels["app.kubernetes.io/component"] == "broadcaster":
-        if deployment["spec"]["strategy"]["type"] != "Recreate" or deployment["spec"]["replicas"] != 1:
-            yield "not so: there is never more than one broadcaster on a queue"
+        if deployment["spec"]["strategy"]["type"] != "RollingUpdate" or deployment["spec"]["replicas"] < 2:
+            yield "not so: a broadcaster stands by"
 
 
 def scaled(document, config, documents, metrics):

@@ -155,9 +155,9 @@ resource "aws_ecs_service" "broadcaster" {
   propagate_tags  = "SERVICE"
   tags            = local.tags
 
-  # Two on one queue would split the readings between them: the old one ends before the new one begins.
-  deployment_minimum_healthy_percent = 0
-  deployment_maximum_percent         = 100
+  # The new one stands by until the old one has drained and let the queue go.
+  deployment_minimum_healthy_percent = 100
+  deployment_maximum_percent         = 200
 
   deployment_circuit_breaker {
     enable   = true

@@ -1,6 +1,7 @@
 //! `tidewire broadcaster`: from the live queues to the viewers.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -16,8 +17,9 @@ use crate::aws::sqs::Queue;
 use crate::model::HolderId;
 use crate::push::{QueuePlace, Why};
 use crate::service::broadcaster::seat::{Holder, Seat};
-use crate::service::broadcaster::{self, Parts, Status};
+use crate::service::broadcaster::{Broken, Parts, Status};
 use crate::service::clock::Clock;
+use crate::service::entropy;
 use crate::service::http::beat::Beats;
 use crate::service::settings::{BroadcasterSettings, Settings};
 use crate::service::tasks::Tasks;
@@ -106,10 +108,9 @@ pub async fn start(
     }
     let table = parts::connections(settings, &needs.connections_table, clients).await?;
     let screens = screens(&needs, clients);
-    let holder = Holder::new(HolderId(uuid::Uuid::new_v4().to_string()));
+    let holder = Holder::new(HolderId(entropy::uuid()));
     let clock = beats.clock().clone();
     let all = options::broadcaster(settings, needs.queues_of);
-    let (tasks, broken) = (Tasks::new(), CancellationToken::new());
     let mut seen = Vec::new();
     let mut seats = Vec::new();
     for (index, url, queue) in queues {
@@ -127,27 +128,38 @@ pub async fn start(
             of: needs.queues_of,
         };
         let seat = seat(url, &table, &holder, &clock);
-        seats.push(seat.keep(parts, options, status_to, shutdown.clone()));
+        seats.push(Box::pin(seat.keep(
+            parts,
+            options,
+            status_to,
+            shutdown.clone(),
+        )));
     }
-    let work = async move {
-        for seat in seats {
-            let broken = broken.clone();
-            tasks.spawn("seat", async move {
-                if seat.await.is_err() {
-                    broken.cancel();
-                }
-            });
-        }
-        let failed = tasks.failed().clone();
-        tokio::select! {
-            biased;
-            () = failed.cancelled() => {}
-            () = broken.cancelled() => {}
-            () = tasks.ended() => return Ok(()),
-        }
-        Err(Failure::new(broadcaster::Broken.to_string()))
-    };
-    Ok((Broadcaster { queues: seen }, work))
+    Ok((Broadcaster { queues: seen }, together(seats)))
+}
+
+/// Serves all queues until each has ended, or one breaks.
+async fn together<F>(seats: Vec<Pin<Box<F>>>) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Broken>> + Send + 'static,
+{
+    let (tasks, broken) = (Tasks::new(), CancellationToken::new());
+    for seat in seats {
+        let broken = broken.clone();
+        tasks.spawn("seat", async move {
+            if seat.await.is_err() {
+                broken.cancel();
+            }
+        });
+    }
+    let failed = tasks.failed().clone();
+    tokio::select! {
+        biased;
+        () = failed.cancelled() => {}
+        () = broken.cancelled() => {}
+        () = tasks.ended() => return Ok(()),
+    }
+    Err(Failure::new(Broken.to_string()))
 }
 
 fn screens(needs: &BroadcasterSettings, clients: &Clients) -> Management {

@@ -176,8 +176,8 @@ run "daemons_on_fargate" {
     error_message = "the broadcaster must know where to post"
   }
   assert {
-    condition     = aws_ecs_service.broadcaster["0"].deployment_maximum_percent == 100 && aws_ecs_service.broadcaster["0"].deployment_minimum_healthy_percent == 0
-    error_message = "never two broadcasters on one queue"
+    condition     = aws_ecs_service.broadcaster["0"].deployment_maximum_percent == 200 && aws_ecs_service.broadcaster["0"].deployment_minimum_healthy_percent == 100
+    error_message = "the next broadcaster stands by before the last one ends"
   }
   assert {
     condition     = aws_ecs_service.worker[0].deployment_minimum_healthy_percent == 100
