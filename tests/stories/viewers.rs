@@ -74,7 +74,10 @@ async fn a_viewer_says_what_it_wants_and_mistakes_are_answered() {
             r#"{"action":"subscribe","device_ids":"a"}"#,
             "bad_device_ids",
         ),
-        (r#"{"action":"subscribe","device_ids":["a*"]}"#, "pattern"),
+        (
+            r#"{"action":"subscribe","device_ids":["a",""]}"#,
+            "bad_device_ids",
+        ),
     ] {
         viewer.send(Message::text(message)).await;
         let error = viewer.frame_of_type("error").await;
@@ -114,10 +117,24 @@ async fn a_viewer_says_what_it_wants_and_mistakes_are_answered() {
     let snapshot = viewer.frame_of_type("snapshot").await;
     assert_eq!(snapshot["readings"][0]["device_id"], "c", "{snapshot}");
 
+    a_pattern_brings_every_device_that_begins_so(&stand).await;
     refused_frames_end_their_connections(&stand).await;
     viewer.say(&json!({ "action": "ping" })).await;
     viewer.frame_of_type("pong").await;
     stand.end().await;
+}
+
+async fn a_pattern_brings_every_device_that_begins_so(stand: &Stand) {
+    let mut viewer = stand.viewer(&["hall-*"]).await;
+    let devices = ["hall-1", "gate-1", "hall-2"];
+    stand
+        .put(devices.map(|device| reading(device, now_ms(), 1.0)))
+        .await;
+    let heard = viewer.readings_until(|r| r["device_id"] == "hall-2").await;
+    assert!(
+        heard.iter().all(|r| r["device_id"] != "gate-1"),
+        "{heard:?}"
+    );
 }
 
 /// What API Gateway itself refuses ends the connection: frames of more than 32 KB, and bytes.
