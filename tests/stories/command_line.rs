@@ -77,7 +77,7 @@ async fn no_config_at_all_is_told_with_what_to_set() {
     run(&["broadcaster"], &env, "").await.expect(
         64,
         &[
-            "TIDEWIRE_BROADCASTER__QUEUE_URL",
+            "TIDEWIRE_QUEUE__URLS",
             "TIDEWIRE_CONNECTIONS__TABLE",
             "TIDEWIRE_AWS__ENDPOINT_MANAGEMENT",
         ],

@@ -73,8 +73,11 @@ async fn ids(client: &aws_sdk_dynamodb::Client, table: &str) -> BTreeSet<String>
         .expect("the table can be read")
         .items
         .unwrap_or_default();
-    let id = |row: &Row| row["SortKey"].as_s().expect("an id is text").clone();
-    rows.iter().map(id).collect()
+    let text = |row: &Row, name: &str| row[name].as_s().expect("it is text").clone();
+    let connections = rows
+        .iter()
+        .filter(|row| text(row, "LookupKey") == "CONNECTION");
+    connections.map(|row| text(row, "SortKey")).collect()
 }
 
 /// Tells the broadcaster of a queue, as the gateway does, to look at rows.
@@ -209,7 +212,7 @@ async fn an_endpoint_that_forbids_deletes_nothing_and_is_told() {
     let env = [
         ("TIDEWIRE_HTTP__LISTEN", "127.0.0.1:0"),
         ("TIDEWIRE_CONNECTIONS__TABLE", "others"),
-        ("TIDEWIRE_BROADCASTER__QUEUE_URL", &queue),
+        ("TIDEWIRE_QUEUE__URLS", &queue),
         ("TIDEWIRE_AWS__ENDPOINT_MANAGEMENT", &wrong),
     ];
     let mut other = Process::spawn(&["broadcaster", "--config", stand.text("config")], &env);
