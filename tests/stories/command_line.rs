@@ -125,9 +125,12 @@ async fn what_is_missing_is_named_with_what_makes_it() {
     ];
     let ended = on(&stand, "broadcaster", &connections).await;
     ended.expect(1, &["no connection table `nope`", "connections.create"]);
-    let queue = [("TIDEWIRE_BROADCASTER__QUEUE_URL", nope.as_str())];
+    let queue = [("TIDEWIRE_QUEUE__URLS", nope.as_str())];
     let ended = on(&stand, "broadcaster", &queue).await;
     ended.expect(1, &["no queue `nope`", "aws sqs create-queue"]);
+    let stranger = [("TIDEWIRE_BROADCASTER__QUEUE_URL", nope.as_str())];
+    let ended = on(&stand, "broadcaster", &stranger).await;
+    ended.expect(64, &["`broadcaster.queue_url` is none of `queue.urls`"]);
 
     let scratch = Scratch::new("missing");
     let file = scratch.write("one.ndjson", r#"{"device_id":"d","ts":1,"value":1}"#);
