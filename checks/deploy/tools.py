@@ -26,6 +26,17 @@ def run(command, **options):
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
+def daemon_of(environment):
+    """The daemon that the environment names, else one built now."""
+    named = environment.get("TIDEWIRE_DAEMON")
+    if named:
+        return named
+    print("building the daemon (TIDEWIRE_DAEMON would name one that is built)", file=sys.stderr, flush=True)
+    if subprocess.run(["cargo", "build", "--locked", "--bin", "tidewire"], cwd=ROOT).returncode != 0:
+        sys.exit("the daemon does not build")
+    return os.path.join(environment.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "debug", "tidewire")
+
+
 def python_with(name, packages):
     """A Python with these packages (pinned), made once; answers its path."""
     venv = os.path.join(PLACE, name)

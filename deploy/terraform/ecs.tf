@@ -1,14 +1,10 @@
 locals {
-  # One worker service, and one broadcaster for each live queue.
-  services = local.on_ecs ? merge(
-    { worker = { process = "worker", cpu = var.worker.cpu, memory = var.worker.memory_mib, queue = null } },
-    { for index in local.live : "broadcaster-${index}" => {
-      process = "broadcaster"
-      cpu     = var.broadcaster.cpu
-      memory  = var.broadcaster.memory_mib
-      queue   = index
-    } },
-  ) : {}
+  # Two services: workers, and broadcasters of which each takes whichever queue is not served.
+  services = { for process, size in { worker = var.worker, broadcaster = var.broadcaster } : process => {
+    process = process
+    cpu     = size.cpu
+    memory  = size.memory_mib
+  } if local.on_ecs && contains(local.daemons, process) }
 
   cluster_arn  = local.on_ecs ? coalesce(var.ecs.existing_cluster_arn, try(aws_ecs_cluster.this[0].arn, null)) : null
   cluster_name = local.on_ecs ? element(split("/", local.cluster_arn), 1) : null
@@ -30,7 +26,6 @@ locals {
         for key, value in merge(
           local.environment[service.process],
           { for key, url in local.endpoint_management : "TIDEWIRE_AWS__ENDPOINT_MANAGEMENT" => url if service.process == "broadcaster" },
-          { for key in ["TIDEWIRE_BROADCASTER__QUEUE_URL"] : key => aws_sqs_queue.live[service.queue].url if service.queue != null },
         ) : { name = key, value = value }
       ]
 
@@ -145,17 +140,17 @@ resource "aws_ecs_service" "worker" {
 }
 
 resource "aws_ecs_service" "broadcaster" {
-  for_each = local.on_ecs ? toset(local.live) : toset([])
+  count = local.on_ecs && local.has_screens ? 1 : 0
 
-  name            = "${var.name}-broadcaster-${each.value}"
+  name            = "${var.name}-broadcaster"
   cluster         = local.cluster_arn
-  task_definition = aws_ecs_task_definition.this["broadcaster-${each.value}"].arn
-  desired_count   = 1
+  task_definition = aws_ecs_task_definition.this["broadcaster"].arn
+  desired_count   = var.live_queues + var.broadcaster.standby
   launch_type     = "FARGATE"
   propagate_tags  = "SERVICE"
   tags            = local.tags
 
-  # The new one stands by until the old one has drained and let the queue go.
+  # A new one stands by until an old one has drained and let its queue go.
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
 

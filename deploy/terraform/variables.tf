@@ -198,7 +198,7 @@ variable "influx" {
 }
 
 variable "live_queues" {
-  description = "Live queues, each with one broadcaster; viewers are spread over them. 0 leaves screens out: no queue, no WebSocket API, no gateway, no broadcaster."
+  description = "Live queues, each served by one broadcaster at a time; viewers are spread over them. 0 leaves screens out: no queue, no WebSocket API, no gateway, no broadcaster."
   type        = number
   default     = 1
 

@@ -105,10 +105,11 @@ variable "worker" {
 }
 
 variable "broadcaster" {
-  description = "Broadcasters on ECS, one for each live queue."
+  description = "Broadcasters on ECS: one for each live queue, and `standby` more, of which each takes over within seconds."
   type = object({
     cpu        = optional(number, 256)
     memory_mib = optional(number, 512)
+    standby    = optional(number, 1)
   })
   default = {}
 

@@ -157,8 +157,8 @@ run "tokens_by_secret_and_ticket" {
 
 run "daemons_on_fargate" {
   assert {
-    condition     = keys(aws_ecs_task_definition.this) == ["broadcaster-0", "worker"]
-    error_message = "a worker and a broadcaster for the queue"
+    condition     = keys(aws_ecs_task_definition.this) == ["broadcaster", "worker"]
+    error_message = "workers and broadcasters"
   }
   assert {
     condition = alltrue([
@@ -172,11 +172,11 @@ run "daemons_on_fargate" {
     error_message = "each waits longer than our grace, is asked whether it is well, and can write nothing"
   }
   assert {
-    condition     = contains(jsondecode(aws_ecs_task_definition.this["broadcaster-0"].container_definitions)[0].environment, { name = "TIDEWIRE_AWS__ENDPOINT_MANAGEMENT", value = "https://abc123.execute-api.eu-central-1.amazonaws.com/prod" })
+    condition     = contains(jsondecode(aws_ecs_task_definition.this["broadcaster"].container_definitions)[0].environment, { name = "TIDEWIRE_AWS__ENDPOINT_MANAGEMENT", value = "https://abc123.execute-api.eu-central-1.amazonaws.com/prod" })
     error_message = "the broadcaster must know where to post"
   }
   assert {
-    condition     = aws_ecs_service.broadcaster["0"].deployment_maximum_percent == 200 && aws_ecs_service.broadcaster["0"].deployment_minimum_healthy_percent == 100
+    condition     = aws_ecs_service.broadcaster[0].desired_count == 2 && aws_ecs_service.broadcaster[0].deployment_maximum_percent == 200 && aws_ecs_service.broadcaster[0].deployment_minimum_healthy_percent == 100
     error_message = "the next broadcaster stands by before the last one ends"
   }
   assert {
