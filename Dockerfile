@@ -13,6 +13,7 @@ RUN mkdir src \
     && rm -r src
 
 COPY src src
+COPY deploy/iam deploy/iam
 # The stand-ins above are newer than the sources: cargo must not take them for current.
 RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked --package tidewire --no-default-features

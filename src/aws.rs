@@ -15,6 +15,7 @@ pub mod discovery;
 pub mod error;
 pub mod explain;
 mod hash;
+pub mod inspect;
 pub mod key_set;
 pub mod kinesis;
 pub mod lease_table;

@@ -4,6 +4,7 @@ pub mod broadcaster;
 mod consumers;
 pub mod decode;
 pub mod decoding;
+pub mod doctor;
 pub mod failure;
 pub mod feed;
 pub mod gateway;
@@ -62,6 +63,11 @@ enum Command {
     Leases(leases::Args),
     /// Show what a payload becomes under the settings, or why not
     Decode(decode::Args),
+    /// Look whether everything is there that the settings name, and as it should be
+    ///
+    /// Each line is green, yellow (it works, and will bite) or red, with the remedy; exits 1 if
+    /// one is red. It changes nothing: one post goes to a connection that cannot exist.
+    Doctor(doctor::Args),
     /// Ask a running worker or broadcaster whether it is well (for container checks)
     Health(health::Health),
 }
@@ -79,6 +85,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(&args),
         Command::Decode(args) => decode::run(&args, &load(config)?),
+        Command::Doctor(args) => doctor::run(&args, &load(config)?),
         Command::Feed(args) => process::feed(&args, config),
         Command::Leases(args) => leases::run(&args, config),
         Command::Health(health) => process::health(&health, &load(config)?),

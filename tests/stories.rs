@@ -17,6 +17,8 @@ mod viewer;
 
 #[path = "stories/command_line.rs"]
 mod command_line;
+#[path = "stories/doctor.rs"]
+mod doctor;
 #[path = "stories/feeding.rs"]
 mod feeding;
 #[path = "stories/flow.rs"]

@@ -9,7 +9,10 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_kinesis::types::{StreamMode, StreamModeDetails, StreamStatus};
 use aws_sdk_sqs::types::QueueAttributeName;
-use aws_sdk_timestreamwrite::types::{MagneticStoreWriteProperties, RetentionProperties};
+use aws_sdk_timestreamwrite::types::{
+    MagneticStoreRejectedDataLocation, MagneticStoreWriteProperties, RetentionProperties,
+    S3Configuration,
+};
 
 use super::error::{failed, unbuildable};
 use crate::door::fault::{CallFailed, Fault};
@@ -123,7 +126,9 @@ pub async fn create_queue(
     }
 }
 
-/// Makes a Timestream database and table, magnetic writes on.
+/// Makes a Timestream database and table. Readings older than its memory store are taken where
+/// there is a bucket to which Timestream can report what it rejects of them later; without one they
+/// are rejected at once, so that nothing is lost in silence.
 ///
 /// # Errors
 /// A call failed; LiveAnalytics takes no new customers since 2025-06-20 and says so.
@@ -131,6 +136,7 @@ pub async fn create_timestream(
     client: &aws_sdk_timestreamwrite::Client,
     database: &str,
     table: &str,
+    rejected_bucket: Option<&str>,
 ) -> Result<(), CallFailed> {
     let created = client
         .create_database()
@@ -143,8 +149,14 @@ pub async fn create_timestream(
         .magnetic_store_retention_period_in_days(MAGNETIC_STORE_DAYS)
         .build()
         .map_err(|error| unbuildable("CreateTable", &error))?;
+    let location = rejected_bucket.map(|bucket| {
+        let s3 = S3Configuration::builder().bucket_name(bucket).build();
+        let location = MagneticStoreRejectedDataLocation::builder();
+        location.s3_configuration(s3).build()
+    });
     let magnetic = MagneticStoreWriteProperties::builder()
-        .enable_magnetic_store_writes(true)
+        .enable_magnetic_store_writes(location.is_some())
+        .set_magnetic_store_rejected_data_location(location)
         .build()
         .map_err(|error| unbuildable("CreateTable", &error))?;
     let created = client

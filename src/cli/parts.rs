@@ -211,7 +211,10 @@ async fn timestream(
     for table in options::timestream_tables(settings, target) {
         let name = &table.table;
         if settings.timestream.create {
-            let made = until_answered(|| provision::create_timestream(&client, database, name));
+            let made = until_answered(|| {
+                let bucket = settings.timestream.rejected_bucket.as_deref();
+                provision::create_timestream(&client, database, name, bucket)
+            });
             made.await
                 .map_err(|failed| Failure::new(failed.to_string()))?;
         }
@@ -222,7 +225,7 @@ async fn timestream(
 }
 
 /// A server that is merely away does not keep the worker from starting: nothing is lost by that.
-async fn influx(settings: &Settings, target: &InfluxTarget) -> Result<Influx, Failure> {
+pub(super) async fn influx(settings: &Settings, target: &InfluxTarget) -> Result<Influx, Failure> {
     let path = settings.influx.ca_file.as_ref();
     let ca_pem = path.map(std::fs::read).transpose().map_err(|error| {
         let path = path.map_or("", String::as_str);
@@ -270,7 +273,7 @@ fn no_lease_table(error: &lease_table::Error, table: &str, endpoints: &Endpoints
     }
 }
 
-fn names(settings: &Settings, table: &str) -> Names {
+pub(super) fn names(settings: &Settings, table: &str) -> Names {
     let keys = &settings.connections;
     Names {
         hash_key: keys.hash_key.clone(),

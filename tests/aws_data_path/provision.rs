@@ -98,7 +98,9 @@ async fn a_missing_timestream_table_is_named_with_its_command() {
         missing.0.contains("aws timestream-write create-table"),
         "{missing}"
     );
-    create_timestream(&client, "iot", "readings").await.unwrap();
+    create_timestream(&client, "iot", "readings", None)
+        .await
+        .unwrap();
     require::timestream(&client, "iot", "readings", &endpoints)
         .await
         .unwrap();

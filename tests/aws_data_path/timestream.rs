@@ -43,8 +43,10 @@ async fn stand() -> (Running, Timestream, Server) {
     };
     let clients = clients(endpoints).await;
     let (client, discovery) = clients.timestream().await.unwrap();
-    create_timestream(&client, "iot", "readings").await.unwrap();
-    create_timestream(&client, "iot", "readings")
+    create_timestream(&client, "iot", "readings", None)
+        .await
+        .unwrap();
+    create_timestream(&client, "iot", "readings", None)
         .await
         .expect("twice is no error");
     let table = Table {

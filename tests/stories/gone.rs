@@ -15,7 +15,7 @@ const DELETED_MAX: usize = 19;
 
 const HOUR_MS: i64 = 3_600_000;
 
-fn dynamodb(stand: &Stand) -> aws_sdk_dynamodb::Client {
+pub(crate) fn dynamodb(stand: &Stand) -> aws_sdk_dynamodb::Client {
     use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())

@@ -110,7 +110,10 @@ impl Store {
             .magnetic_store_write_properties
             .unwrap_or(MagneticStoreWrites {
                 enable_magnetic_store_writes: self.magnetic_writes,
-                magnetic_store_rejected_data_location: None,
+                // What is rejected is answered at once, or goes to a file beside the config.
+                magnetic_store_rejected_data_location: Some(json!({
+                    "S3Configuration": { "BucketName": "local" },
+                })),
             });
         let window = Window {
             memory_hours: self

@@ -139,6 +139,10 @@ section! {
         table: Option<String>;
         /// Create database and table if there are none.
         create: bool = "false";
+        /// The S3 bucket to which Timestream reports what its magnetic store rejects, for tables made
+        /// by `create`. Not set: they take no readings older than their memory store (24 h), which
+        /// become dead letters.
+        rejected_bucket: Option<String>;
         /// A row's measure name. `auto` keeps two messages of one device at one instant apart if
         /// they carry different measures.
         measure_name: MeasureName = "auto";

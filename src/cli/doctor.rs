@@ -1,0 +1,254 @@
+//! `tidewire doctor`: is everything there that the processes need, and as it should be?
+
+use clap::Args as ClapArgs;
+
+use super::failure::Failure;
+use super::{parts, print};
+use crate::aws::connections::Names;
+use crate::aws::inspect::{self, Finding, Level};
+use crate::aws::kinesis::{Kinesis, StreamRef};
+use crate::aws::provision::{ConnectionTable, QueueKind, require};
+use crate::aws::screens::Management;
+use crate::aws::{Clients, Endpoints};
+use crate::door::connections::Screens as _;
+use crate::door::fault::CallFailed;
+use crate::door::stream::Stream as _;
+use crate::model::ConnectionId;
+use crate::service::clock;
+use crate::service::settings::{Settings, Streams, WorkerSettings};
+
+mod iam;
+
+/// Nobody has this one: it is no base64.
+const NOBODY: &str = "tidewire-doctor";
+
+/// What to look at, and how to say it.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Args {
+    /// Print findings as JSON: {"worst","findings":[{"level","what","says"}]}
+    #[arg(long)]
+    json: bool,
+    /// Print the IAM policies that worker, broadcaster and gateway need under these settings
+    /// (as deploy/iam has them), and ask AWS nothing
+    #[arg(long, conflicts_with = "json")]
+    print_iam: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Something is red.
+pub fn run(args: &Args, settings: &Settings) -> Result<(), Failure> {
+    if args.print_iam {
+        return print(&iam::policies(settings)?);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
+    let findings = runtime.block_on(Box::pin(look(settings)));
+    let worst = findings.iter().map(|finding| finding.level).max();
+    print(&if args.json {
+        format!(
+            "{}\n",
+            serde_json::json!({ "worst": worst, "findings": findings })
+        )
+    } else {
+        findings.iter().map(line).collect()
+    })?;
+    match findings
+        .iter()
+        .filter(|finding| finding.level == Level::Red)
+        .count()
+    {
+        0 => Ok(()),
+        red => Err(Failure::new(format!("{red} of {} are red", findings.len()))),
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let level = match finding.level {
+        Level::Green => "green ",
+        Level::Yellow => "yellow",
+        Level::Red => "RED   ",
+    };
+    format!("{level}  {}: {}\n", finding.what, finding.says)
+}
+
+/// What was found, as it was asked for.
+struct Findings {
+    all: Vec<Finding>,
+}
+
+impl Findings {
+    fn red(&mut self, what: &str, says: impl std::fmt::Display) {
+        self.all
+            .push(Finding::new(Level::Red, what, says.to_string()));
+    }
+
+    /// What a question gave, or why it was not answered.
+    fn add(&mut self, what: &str, found: Result<Finding, CallFailed>) {
+        match found {
+            Ok(finding) => self.all.push(finding),
+            Err(failed) => self.red(what, failed),
+        }
+    }
+}
+
+async fn look(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Findings { all: Vec::new() };
+    let clients = match parts::clients(settings).await {
+        Ok(clients) => clients,
+        Err(failure) => {
+            findings.red("region and credentials", failure);
+            return findings.all;
+        }
+    };
+    let says = format!("region {}; credentials are there", clients.region());
+    let ready = Finding::new(Level::Green, "region and credentials", says);
+    findings.all.push(ready);
+    match settings.worker() {
+        Ok(needs) => worker(settings, &needs, &clients, &mut findings).await,
+        Err(problems) => findings.red("settings of a worker", problems),
+    }
+    match settings.connections.table.as_deref() {
+        Some(table) => screens(settings, table, &clients, &mut findings).await,
+        None => findings.all.push(Finding::new(
+            Level::Green,
+            "screens",
+            "no `connections.table`: there are none to look at",
+        )),
+    }
+    findings.all
+}
+
+async fn worker(
+    settings: &Settings,
+    needs: &WorkerSettings,
+    clients: &Clients,
+    findings: &mut Findings,
+) {
+    let names = match &needs.streams {
+        Streams::One(name) => std::slice::from_ref(name),
+        Streams::Several(names) => names.as_slice(),
+    };
+    for name in names {
+        stream(name, clients, findings).await;
+    }
+    let table = &settings.lease.table;
+    match parts::lease_table(table, false, clients).await {
+        Ok(_) => findings.all.push(Finding::new(
+            Level::Green,
+            format!("lease table {table}"),
+            "is there, with KCL's key",
+        )),
+        Err(failure) => findings.red("lease table", failure),
+    }
+    let letters = needs.dead_letter_queue_url.as_str();
+    queue(letters, QueueKind::DeadLetters, clients, findings).await;
+    for url in &needs.queue_urls {
+        queue(url.as_str(), QueueKind::Live, clients, findings).await;
+    }
+    if needs.queue_urls.is_empty() {
+        let says = "no `queue.urls`: nothing goes to screens";
+        findings
+            .all
+            .push(Finding::new(Level::Green, "live queues", says));
+    }
+    if let Some(target) = &needs.timestream {
+        let client = match clients.timestream().await {
+            Ok((client, _)) => client,
+            Err(failed) => return findings.red("Timestream", failed),
+        };
+        let (database, table) = (&target.database, &target.table);
+        if let Err(unmet) = require::timestream(&client, database, table, clients.endpoints()).await
+        {
+            return findings.red("Timestream table", unmet);
+        }
+        let found = inspect::timestream(&client, database, table).await;
+        findings.add("Timestream table", found);
+    }
+    if let Some(target) = &needs.influx {
+        match parts::influx(settings, target).await {
+            Ok(_) => {
+                let says =
+                    "the settings are usable; whether it takes readings shows with the first";
+                let what = format!("InfluxDB {}", target.url.as_str());
+                findings.all.push(Finding::new(Level::Green, what, says));
+            }
+            Err(failure) => findings.red("InfluxDB", failure),
+        }
+    }
+}
+
+async fn stream(name: &str, clients: &Clients, findings: &mut Findings) {
+    let client = clients.kinesis();
+    let stream = match name.parse::<crate::model::StreamId>() {
+        Ok(id) => StreamRef::Arn(id.arn(clients.region())),
+        Err(_) => StreamRef::from(name),
+    };
+    if let Err(unmet) = require::stream(&client, &stream, clients.endpoints()).await {
+        return findings.red("stream", unmet);
+    }
+    let found = inspect::stream(&client, &stream).await;
+    findings.add("stream", found);
+    let theirs = Kinesis::new(client, stream).server_time().await;
+    match theirs {
+        Ok(theirs) => findings.all.push(inspect::clock(clock::wall().0, theirs.0)),
+        Err(error) => findings.red("clock", error),
+    }
+}
+
+async fn queue(url: &str, kind: QueueKind, clients: &Clients, findings: &mut Findings) {
+    let client = clients.sqs();
+    let url = match require::queue(&client, url, kind, clients.endpoints()).await {
+        Ok(url) => url,
+        Err(unmet) => return findings.red("queue", unmet),
+    };
+    let found = inspect::queue(&client, &url, kind).await;
+    findings.add("queue", found);
+}
+
+async fn screens(settings: &Settings, table: &str, clients: &Clients, findings: &mut Findings) {
+    let names = parts::names(settings, table);
+    connection_table(table, &names, clients, clients.endpoints(), findings).await;
+    match settings.broadcaster(|name| std::env::var(name).ok()) {
+        Ok(needs) => {
+            let endpoint = needs.endpoint_management.as_ref().map(|url| url.as_str());
+            let screens = Management::new(clients.management(endpoint));
+            let answer = screens.post(&ConnectionId::from(NOBODY), "{}").await;
+            findings.all.push(inspect::endpoint(&answer));
+        }
+        Err(problems) => findings.red("settings of a broadcaster", problems),
+    }
+    match parts::gateway(settings, clients) {
+        Ok(_) => {
+            let says = "there is a way to check viewers' tokens";
+            findings
+                .all
+                .push(Finding::new(Level::Green, "gateway", says));
+        }
+        Err(failure) => findings.red("gateway", failure),
+    }
+}
+
+async fn connection_table(
+    table: &str,
+    names: &Names,
+    clients: &Clients,
+    endpoints: &Endpoints,
+    findings: &mut Findings,
+) {
+    let client = clients.dynamodb();
+    let wanted = ConnectionTable {
+        table,
+        hash_key: &names.hash_key,
+        sort_key: &names.sort_key,
+        expires_attribute: &names.expires_at,
+    };
+    if let Err(unmet) = require::connection_table(&client, &wanted, endpoints).await {
+        return findings.red("connection table", unmet);
+    }
+    let found = inspect::time_to_live(&client, table, &names.expires_at).await;
+    findings.add("connection table", found);
+}
