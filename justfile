@@ -59,6 +59,11 @@ check-rules:
 check-dashboards SECONDS="90":
     checks/dashboards {{SECONDS}}
 
+# A fleet under load and one random fault after another, for so many minutes (`just soak 10 --seed 20`)
+soak MINUTES="60" *ARGS:
+    @command -v python3 >/dev/null || { echo "cannot run: this machine lacks Python 3" >&2; exit 3; }
+    checks/soak {{MINUTES}} {{ARGS}}
+
 # Try bent inputs on every decoder and parser, for so many minutes
 fuzz MINUTES="2":
     TIDEWIRE_FUZZ_SECONDS=$(({{MINUTES}} * 60)) cargo test --locked --test fuzz -- --nocapture

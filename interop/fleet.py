@@ -102,6 +102,22 @@ class Stand(Process):
         return [first, second]
 
 
+class DynamoDbLocal(Process):
+    """AWS's own, from the class path that Maven wrote; in memory."""
+
+    def __init__(self, folder, built, port):
+        command = ["java", "-Xmx256m", "-cp", (built / "classpath").read_text().strip()]
+        command += ["com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-port", str(port)]
+        super().__init__("dynamodb-local", folder, command)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def answers(self):
+        try:
+            return "TableNames" in Service(self.url, DYNAMODB).call("ListTables", {})
+        except OSError:
+            return False
+
+
 class Java(Process):
     """A worker on Java KCL. `kcl` is its module."""
 

@@ -4,12 +4,15 @@ fleet. Exits 0 if all holds, 1 if not, 3 if it cannot run here.
 
     interop/run.py                      KCL 2.7.2, then 3.5.1 configured COMPATIBLE_WITH_2X_PHASE1
     interop/run.py --kcl 2              one of them
-    interop/run.py --dynamodb URL       the lease table on another DynamoDB, such as AWS's own
-                                        DynamoDB Local (its licence forbids to fetch it for you)
+    interop/run.py --dynamodb URL       the lease table on another DynamoDB
+    interop/run.py --dynamodb-local     the lease table on AWS's own DynamoDB Local, which Maven
+                                        fetches: by this you accept its licence, which is for those
+                                        who have an AWS account in good standing
 """
 
 import argparse
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +21,7 @@ from pathlib import Path
 
 import oracle
 import trials
-from fleet import ENDED, Java, Putter, Stand, Tidewire, Watch, place
+from fleet import ENDED, DynamoDbLocal, Java, Putter, Stand, Tidewire, Watch, place
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "target" / "interop"
@@ -35,9 +38,24 @@ class Scenario:
     def __init__(self, args, kcl, folder):
         self.args, self.folder = args, folder
         self.kcl = BUILT / f"kcl{kcl}"
-        self.stand = Stand(args.tidewire, folder, args.shards, args.dynamodb)
         self.workers, self.moves = [], []
+        self.table = self._dynamodb_local() if args.dynamodb_local else None
+        url = self.table.url if self.table else args.dynamodb
+        self.stand = Stand(args.tidewire, folder, args.shards, url)
         self.putter, self.watch = Putter(self.stand, args.rate), Watch(self.stand)
+
+    def _dynamodb_local(self):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        server = DynamoDbLocal(self.folder, BUILT / "dynamodb-local", port)
+        deadline = time.monotonic() + JAVA_START_S
+        while not server.answers():
+            if server.child.poll() is not None or time.monotonic() > deadline:
+                server.child.kill()
+                raise RuntimeError(f"DynamoDB Local does not start, see {server.log_path}")
+            time.sleep(0.2)
+        return server
 
     def java(self, name):
         return self._joined(Java(name, self.folder, self.stand, self.kcl, self.args.failover_ms))
@@ -151,7 +169,7 @@ class Scenario:
     def end(self):
         self.putter.over.set()
         self.watch.over.set()
-        for process in [*self.workers, self.stand]:
+        for process in [*self.workers, self.stand, *filter(None, [self.table])]:
             if process.child.poll() is None:
                 process.kill()
         for worker in self.workers:
@@ -161,7 +179,8 @@ class Scenario:
 def run(args, kcl):
     """One version of KCL. Returns whether all held."""
     folder = tempfile.mkdtemp(prefix=f"interop-kcl{kcl}-", dir=BUILT)
-    print(f"{NAMES[kcl]}: {args.shards} shards, {args.rate} records/s, leases of {args.failover_ms} ms; logs in {folder}")
+    where = ", the lease table on DynamoDB Local" if args.dynamodb_local else ""
+    print(f"{NAMES[kcl]}{where}: {args.shards} shards, {args.rate} records/s, leases of {args.failover_ms} ms; logs in {folder}")
     scenario = Scenario(args, kcl, folder)
     try:
         scenario.play()
@@ -187,7 +206,10 @@ def missing():
 
 
 def build(args):
-    steps = [(["mvn", "-q", "-B", "-f", str(ROOT / "interop" / "kcl" / "pom.xml"), "compile"], "the Java workers")]
+    maven = ["mvn", "-q", "-B", "-f"]
+    steps = [([*maven, str(ROOT / "interop" / "kcl" / "pom.xml"), "compile"], "the Java workers")]
+    if args.dynamodb_local:
+        steps.append(([*maven, str(ROOT / "interop" / "dynamodb-local" / "pom.xml"), "compile"], "DynamoDB Local"))
     if args.tidewire is None:
         args.tidewire = str(ROOT / "target" / "debug" / "tidewire")
         steps.append((["cargo", "build", "--quiet", "--locked", "--bin", "tidewire"], "tidewire"))
@@ -204,6 +226,7 @@ def main():
     parser.add_argument("--rate", type=int, default=100, help="records a second")
     parser.add_argument("--failover-ms", type=int, default=10_000, help="how long a lease lasts, for both kinds")
     parser.add_argument("--dynamodb", metavar="URL", help="where the lease table is, if not on the stand")
+    parser.add_argument("--dynamodb-local", action="store_true", help="on AWS's own, whose licence you accept")
     parser.add_argument("--tidewire", metavar="PATH", help="the binary, if not a debug build")
     args = parser.parse_args()
     lacking = missing()
