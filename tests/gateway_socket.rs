@@ -111,10 +111,14 @@ fn now_s() -> i64 {
 
 impl Stand {
     async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    async fn start_with(legacy_token: bool) -> Self {
         let (table, queue) = (Table::default(), Queue::default());
         let options = Options {
             rules: Rules::new(Keys::of_secret(&secret()).unwrap()),
-            legacy_token: false,
+            legacy_token,
             tickets: false,
             jwks_url: None,
             origins: Vec::new(),
@@ -249,6 +253,30 @@ async fn a_viewer_connects_subscribes_and_leaves() {
         [changed.as_str(); 4],
         "connect, two changes, disconnect"
     );
+    stand.end().await;
+}
+
+/// The well-known blog's page: it offers its token alone, says nothing, and wants everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bare_token_is_echoed_and_gets_everything_where_that_is_set() {
+    let stand = Stand::start_with(true).await;
+    let token = mint(&secret(), "ada", now_s());
+    let (bare, chosen) = stand
+        .connect(&token)
+        .expect("a bare token is taken where that is set");
+    assert_eq!(chosen.as_deref(), Some(token.as_str()));
+    assert_eq!(stand.table.rows()[0].wanted, Wanted::All);
+    let (ours, chosen) = stand
+        .connect(&offer(&token))
+        .expect("our own way in is open beside it");
+    assert_eq!(chosen.as_deref(), Some("tidewire.v1"));
+    for protocols in ["rubbish", "tidewire.v1", &format!("bearer.{token}")] {
+        assert_eq!(stand.connect(protocols).unwrap_err(), 401, "{protocols}");
+    }
+    drop((bare, ours));
+    stand
+        .until("both rows are gone", |stand| stand.table.rows().is_empty())
+        .await;
     stand.end().await;
 }
 

@@ -150,6 +150,30 @@ test("is replaced before two hours without a gap, and at no common time", async 
   assert.ok(first >= 99 * MINUTE && last <= 116 * MINUTE && last - first > 10 * MINUTE, `${first} ${last}`);
 });
 
+test("closed while it is being replaced: both are", async () => {
+  const world = new World();
+  const client = await world.live();
+  while (world.sockets.length === 1) await world.pass(1_000);
+  world.socket.open();
+  assert.ok(world.sockets.every((one) => !one.closed));
+  client.close();
+  assert.ok(world.sockets.every((one) => one.closed));
+});
+
+test("a replacement that cannot be made leaves what serves alone", async () => {
+  const world = new World();
+  const client = await world.live();
+  while (world.sockets.length === 1) await world.pass(1_000);
+  const [old] = world.sockets;
+  world.socket.drop();
+  await world.pass(1_000);
+  assert.deepEqual([client.state.name, client.state.retryAt, old.closed], ["live", null, false]);
+  while (world.sockets.length === 2) await world.pass(1_000);
+  world.socket.open();
+  world.socket.say({ type: "subscribed", device_ids: ["a"] });
+  assert.deepEqual([client.state.name, old.closed], ["live", true]);
+});
+
 test("a token that says when it ends is replaced before", async () => {
   const world = new World();
   const expiresMs = world.time + 10 * MINUTE;
@@ -162,7 +186,7 @@ test("a token that says when it ends is replaced before", async () => {
 
 test("a token that has all but ended does not make connections thick", async () => {
   const world = new World();
-  await world.live({ token: () => ({ token: "short", expiresMs: world.time + 10 }) });
+  await world.live({ token: () => ({ token: "short", expiresMs: world.time + 5_000 }) });
   for (let n = 0; n < 60; n += 1) {
     await world.pass(1_000);
     world.socket.open();

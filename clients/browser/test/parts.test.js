@@ -69,6 +69,15 @@ test("a slow consumer gets the newest of each device, measures joined, within th
   }
 });
 
+test("a consumer that has caught up gets every reading again", async () => {
+  const readings = new Readings(2, () => {});
+  for (const time_ns of ["1", "2", "3"]) readings.push(reading({ time_ns }));
+  assert.equal((await readings.next()).value.time_ns, "3");
+  for (const time_ns of ["4", "5"]) readings.push(reading({ time_ns }));
+  assert.deepEqual((await drained(readings)).map((one) => one.time_ns), ["4", "5"]);
+  assert.equal(readings.skipped, 2);
+});
+
 test("more devices than the bound: the longest waiting is dropped, and it is counted", async () => {
   const readings = new Readings(2, () => {});
   for (const device_id of ["a", "b", "c", "b", "d"]) readings.push(reading({ device_id }));
