@@ -109,8 +109,8 @@ export class Stand {
     return Items.filter((row) => row.LookupKey.S === "CONNECTION");
   }
 
-  async queue(name) {
-    const { QueueUrl } = await this.aws("sqs", "AmazonSQS.CreateQueue", { QueueName: name });
+  async queue(name, Attributes = {}) {
+    const { QueueUrl } = await this.aws("sqs", "AmazonSQS.CreateQueue", { QueueName: name, Attributes });
     return QueueUrl;
   }
 
