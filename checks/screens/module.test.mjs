@@ -111,6 +111,35 @@ test("an iterator in a page is slower than the readings, and gets the newest of 
   await page.context().close();
 });
 
+test("a connection is replaced before its token runs out, and nothing is missed meanwhile", async () => {
+  const page = await bare(browser, stand);
+  await page.evaluate(
+    ([url, token]) => {
+      window.seen = new Set();
+      window.names = new Set();
+      // Half a minute is the soonest.
+      window.live = connect(url, { token: () => ({ token, expiresMs: Date.now() + 40_000 }), devices: ["clock"] });
+      live.on("reading", (one) => seen.add(one.measures.temperature));
+    },
+    [stand.card.websocket, stand.card.token],
+  );
+  await eventually("live", isLive(page));
+  await page.evaluate(() => live.on("state", (one) => names.add(one.name)));
+  let n = 0;
+  await eventually("the second connection, and two readings through it", async () => {
+    n += 1;
+    await stand.feed(reading("clock", Date.now(), n));
+    await eventually(`reading ${n}`, () => page.evaluate((n) => seen.has(n), n));
+    const made = await page.evaluate(() => live.counts.connections);
+    return made === 2 && (await stand.rows()).length === 1;
+  });
+  n += 1;
+  await stand.feed(reading("clock", Date.now(), n));
+  await eventually("one more", () => page.evaluate((n) => seen.has(n), n));
+  assert.deepEqual(await page.evaluate(() => [...names]), ["live"], "no other state in between");
+  await page.context().close();
+});
+
 // ---- what browsers do with subprotocols: what the gateway's contract rests on
 
 // A WebSocket server that echoes what it is told to, or nothing.

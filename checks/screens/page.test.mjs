@@ -162,6 +162,14 @@ test("comes back when the stand is killed and started again", async () => {
   await kill(stand.daemon);
   await eventually("lost", async () => (await link(page)) === "waiting");
   await page.screenshot({ path: `${PICTURES}/lost.png` });
+  const aloud = await page.evaluate(async () => {
+    let changes = 0;
+    const watch = new MutationObserver((all) => (changes += all.length));
+    for (const id of ["link", "trouble", "trouble-why"]) watch.observe(document.getElementById(id), { attributes: true, childList: true, characterData: true });
+    await new Promise((then) => setTimeout(then, 6_000));
+    return changes;
+  });
+  assert.equal(aloud, 0, "said once, not at each try");
   await stand.close();
   stand = await Stand.start({ devices: 40, rate: 40, base });
   const begun = Date.now();

@@ -40,6 +40,8 @@ export class Link {
       this.heard += 1;
       on.frame(this, data);
     };
+    // It tells nothing that the close does not; Node's `ws` ends the process where nobody listens.
+    socket.onerror = () => {};
     socket.onclose = ({ code }) => this.end(`closed (${code})`);
   }
 

@@ -60,6 +60,8 @@ export class World {
       }
       drop(code = 1006) {
         this.closed = true;
+        if (!this.onerror) throw new Error("nobody listens to the error before the close");
+        this.onerror({});
         this.onclose?.({ code });
       }
     }

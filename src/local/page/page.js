@@ -70,20 +70,26 @@ const SAID = {
   closed: "closed",
 };
 
-// What is said aloud is a word; the seconds until the next try are for the eye only.
-function tellState({ name, why, retryAt }) {
+const TROUBLE = {
+  waiting: "No connection: the stand is away or restarts.",
+  offline: "No connection: this machine has no network.",
+  refused: "The gateway answers, but refuses this page's token.",
+};
+
+// Trouble is said aloud once, not at each try; the seconds until the next are for the eye only.
+function tellState({ name }) {
+  tellWait();
+  if (name === "connecting" && !by("trouble").hidden) return;
   by("link").dataset.state = name;
   write(by("link"), SAID[name]);
-  by("trouble").hidden = retryAt === null;
-  if (retryAt === null) return;
-  const isRefused = name === "refused";
-  write(by("trouble-why"), isRefused ? "The gateway answers, but refuses this page's token." : `No connection: ${why}.`);
-  tellWait();
+  by("trouble").hidden = !TROUBLE[name];
+  if (TROUBLE[name]) write(by("trouble-why"), TROUBLE[name]);
 }
 
 function tellWait() {
   const { retryAt } = live?.state ?? {};
-  if (typeof retryAt === "number") write(by("trouble-wait"), `again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1_000))} s`);
+  const says = typeof retryAt === "number" ? `again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1_000))} s` : "trying";
+  write(by("trouble-wait"), says);
 }
 
 function subscribe() {
