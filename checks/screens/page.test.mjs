@@ -165,7 +165,9 @@ test("comes back when the stand is killed and started again", async () => {
   const aloud = await page.evaluate(async () => {
     let changes = 0;
     const watch = new MutationObserver((all) => (changes += all.length));
-    for (const id of ["link", "trouble", "trouble-why"]) watch.observe(document.getElementById(id), { attributes: true, childList: true, characterData: true });
+    const text = { childList: true, characterData: true, subtree: true };
+    for (const id of ["link", "trouble-why"]) watch.observe(document.getElementById(id), text);
+    watch.observe(document.getElementById("trouble"), { attributeFilter: ["hidden"] });
     await new Promise((then) => setTimeout(then, 6_000));
     return changes;
   });

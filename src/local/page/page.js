@@ -131,14 +131,20 @@ async function begin() {
 
 // ---- the stand
 
+let wasAway = false;
+
 async function askState() {
   try {
     if (!document.hidden) {
       const answer = await fetch("/api/state", { cache: "no-store" });
       if (answer.ok) panels.state(await answer.json());
+      // It is there again: no reason to wait for the next try.
+      if (wasAway) live?.retry();
+      wasAway = false;
     }
   } catch {
     // The connection's own state says that the stand is away.
+    wasAway = true;
   }
   setTimeout(askState, STATE_MS);
 }
