@@ -64,6 +64,14 @@ soak MINUTES="60" *ARGS:
     @command -v python3 >/dev/null || { echo "cannot run: this machine lacks Python 3" >&2; exit 3; }
     checks/soak {{MINUTES}} {{ARGS}}
 
+# Enhanced fan-out against another implementation of Kinesis, over HTTP/2; fetches it with npm
+check-fan-out:
+    checks/fan-out
+
+# From put to browser, polled and by fan-out, for SECONDS each at RATE readings a second
+check-latency SECONDS="60" RATE="1000":
+    checks/latency {{SECONDS}} {{RATE}}
+
 # Try bent inputs on every decoder and parser, for so many minutes
 fuzz MINUTES="2":
     TIDEWIRE_FUZZ_SECONDS=$(({{MINUTES}} * 60)) cargo test --locked --test fuzz -- --nocapture

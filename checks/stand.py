@@ -81,17 +81,22 @@ def eventually(what, look, seconds=120):
 
 
 class Stand:
-    """`tidewire local` without workers, and without devices unless asked; ends with the script."""
+    """`tidewire local`, by default without devices and workers; ends with the script."""
 
-    def __init__(self, daemon, shards=2, devices=0, more=()):
+    def __init__(self, daemon, shards=2, devices=0, more=(), workers=0):
         self.daemon = daemon
         self.place = tempfile.TemporaryDirectory()
         self.processes = []
         env = dict(os.environ, XDG_STATE_HOME=self.place.name)
         arguments = ["local", "--json", "--port-base", "0", "--devices", str(devices)]
-        arguments += ["--workers", "0", "--shards", str(shards)]
-        stand = self.start([*arguments, *more], env, stdout=subprocess.PIPE)
+        arguments += ["--workers", str(workers), "--shards", str(shards), *more]
+        stand = self.start(arguments, env, stdout=subprocess.PIPE)
         self.card = json.loads(stand.stdout.readline())
+
+    def state(self):
+        """What gives the state of the stand's own services."""
+        root = "/".join(self.card["metrics"][0].split("/")[:3])
+        return lambda: json.loads(call(f"{root}/state")[1])
 
     def start(self, arguments, env=None, **more):
         log = open(os.path.join(self.place.name, f"{len(self.processes)}.log"), "w")

@@ -19,6 +19,8 @@ mod viewer;
 mod command_line;
 #[path = "stories/doctor.rs"]
 mod doctor;
+#[path = "stories/fan_out.rs"]
+mod fan_out;
 #[path = "stories/feeding.rs"]
 mod feeding;
 #[path = "stories/flow.rs"]

@@ -62,7 +62,7 @@ fn parents(shard: &Shard) -> BTreeSet<String> {
 }
 
 /// Nothing of a child was delivered before everything of its parents had been (L6).
-fn children_after_parents(delivered: &[Delivered], shards: &BTreeMap<String, Shard>) {
+pub(crate) fn children_after_parents(delivered: &[Delivered], shards: &BTreeMap<String, Shard>) {
     let firsts = firsts(delivered);
     for (child, shard) in shards {
         let begun = firsts.iter().position(|d| d.shard == *child);

@@ -11,7 +11,7 @@ use crate::support::{Stand, eventually, now_ms, reading};
 
 /// A stand with two streams of two shards, and a config that names both: the first by name, the
 /// second by ARN.
-async fn with_two_streams(scratch: &Scratch) -> (Stand, [String; 2]) {
+pub(crate) async fn with_two_streams(scratch: &Scratch) -> (Stand, [String; 2]) {
     let mut stand = Stand::start(&["--workers", "0", "--shards", "2"]).await;
     let first = stand.text("stream").to_owned();
     let second = "second".to_owned();
@@ -34,7 +34,7 @@ async fn with_two_streams(scratch: &Scratch) -> (Stand, [String; 2]) {
 }
 
 /// Puts readings of devices of its own on a stream.
-async fn put_on(stand: &mut Stand, stream: &str, count: usize) {
+pub(crate) async fn put_on(stand: &mut Stand, stream: &str, count: usize) {
     stand.card["stream"] = stream.into();
     let first_ts = now_ms();
     let batch = (0..count).map(|n| {

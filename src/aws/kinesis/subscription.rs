@@ -47,7 +47,6 @@ impl Events {
     ) -> Result<Self, Error> {
         let arn = consumer.arn().await?;
         let line = consumer.lines().place();
-        let line = line.map_err(|error| unusable(OPERATION, &error.to_string()))?;
         let (kind, seq, time) = place(start);
         let position = StartingPosition::builder()
             .r#type(kind)
