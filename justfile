@@ -89,6 +89,10 @@ test-client:
 test-browser *ARGS:
     checks/browser {{ARGS}}
 
+# Thousands of viewers on loopback, and what they cost beside one post a reading
+load-viewers *ARGS:
+    checks/load-viewers {{ARGS}}
+
 # Write the pages that come from tables in the code
 bless:
     TIDEWIRE_BLESS=1 cargo test --test docs

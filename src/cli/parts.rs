@@ -19,6 +19,7 @@ use crate::aws::{Clients, Endpoints, Service, Setup, StaticCredentials, Target, 
 use crate::door::lease_table::{self, LeaseTable as _};
 use crate::influx::Influx;
 use crate::model::{Fault, StreamId};
+use crate::service::clock::Clock;
 use crate::service::gateway::{self, Gateway};
 use crate::service::settings::{
     self, InfluxTarget, Settings, TimestreamTarget, Url, WorkerSettings,
@@ -336,7 +337,7 @@ pub fn gateway(settings: &Settings, clients: &Clients) -> Result<LiveGateway, Fa
         queues,
     );
     Ok(match published {
-        Some(set) => gateway.with_key_set(Arc::new(set)),
+        Some(set) => gateway.with_key_set(Arc::new(set), Clock::start()),
         None => gateway,
     })
 }

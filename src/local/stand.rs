@@ -199,7 +199,6 @@ fn configure(
     Ok((file, settings))
 }
 
-/// Refused writes of the magnetic store go to a file beside the config, as AWS's go to a bucket.
 /// How Kinesis and Timestream keep what they are given.
 fn stores(options: &Options, config: &ConfigFile) -> (kinesis::Options, timestream::Options) {
     let stream = kinesis::Options {
@@ -216,6 +215,7 @@ fn stores(options: &Options, config: &ConfigFile) -> (kinesis::Options, timestre
     (stream, store)
 }
 
+/// Refused writes of the magnetic store go to a file beside the config, as AWS's go to a bucket.
 fn rejections_beside(config: &ConfigFile) -> PathBuf {
     config.path().with_extension("rejections.ndjson")
 }

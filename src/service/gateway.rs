@@ -93,10 +93,10 @@ impl<C: Connections + Tickets, Q: QueueSender> Gateway<C, Q> {
         }
     }
 
-    /// Checks tokens also with the keys that are published here.
+    /// Checks tokens also with the keys that are published here; `clock` tells their age.
     #[must_use]
-    pub fn with_key_set(mut self, set: Arc<dyn KeySet>) -> Self {
-        self.published = Some(Published::new(set, Clock::start()));
+    pub fn with_key_set(mut self, set: Arc<dyn KeySet>, clock: Clock) -> Self {
+        self.published = Some(Published::new(set, clock));
         self
     }
 

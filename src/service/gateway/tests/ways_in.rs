@@ -127,7 +127,7 @@ async fn published_keys_let_in_once_they_can_be_read() {
     });
     stand.gateway = stand
         .gateway
-        .with_key_set(Arc::clone(&set) as Arc<dyn KeySet>);
+        .with_key_set(Arc::clone(&set) as Arc<dyn KeySet>, Clock::of_the_runtime());
     let good = offer(&stored_token("es256"));
     assert_eq!(stand.connect(&good).await.status_code, 503);
     assert_eq!(
