@@ -36,6 +36,7 @@ pub fn leases(settings: &Settings) -> lease::Options {
     lease::Options {
         renew_every: millis(lease.renew_every_ms),
         scan_every: millis(lease.scan_every_ms),
+        scan_units_max: u32::try_from(lease.scan_read_units_per_s).unwrap_or(u32::MAX),
         drain_deadline: shares.drain,
         last_writes: shares.last_writes,
         initial_position: match settings.source.initial_position {

@@ -16,14 +16,15 @@ use std::time::Duration;
 
 use super::audit::Audit;
 use super::change::{Author, Change, NewLease};
-use super::lineage::Shards;
 use super::options::Options;
 use super::row::Row;
 use super::talk::{DrainReason, Event};
-use crate::model::{ChildShard, EpochMillis, LeaseCounter, Millis, ShardId, WorkerId};
+use crate::model::{ChildShard, LeaseCounter, Millis, ShardId, WorkerId};
 
 pub use status::{LeaseStatus, State, Status};
 pub use words::{Effect, Input, Listed, Note};
+
+use sync::{Listing, Poll};
 
 /// The decisions of one worker about all leases. See [`crate::lease`] for the argument.
 #[derive(Clone, Debug)]
@@ -44,8 +45,14 @@ pub struct Keeper {
     scan: Poll,
     list: Poll,
     listing: Option<Listing>,
+    /// Shards whose rows seem to be missing, and since when.
+    doubted: BTreeMap<ShardId, Millis>,
     audit: Audit,
     scans: u64,
+    /// When the last scan that was answered was sent.
+    scan_sent: Millis,
+    /// When a row was last found to be gone.
+    forgot_at: Option<Millis>,
     /// A scan has come that nobody acted on yet.
     fresh: bool,
     /// The deadline of our shutdown.
@@ -166,20 +173,6 @@ struct Receiving {
     poll_at: Millis,
 }
 
-#[derive(Clone, Debug)]
-struct Poll {
-    under_way: Option<Millis>,
-    due_at: Millis,
-}
-
-#[derive(Clone, Debug)]
-struct Listing {
-    shards: Shards,
-    server_time: EpochMillis,
-    /// When it was asked for.
-    sent: Millis,
-}
-
 /// How often a receiver reads the row it waits for; a handover takes a fraction of a second.
 const RECEIVER_POLL: Duration = Duration::from_millis(300);
 
@@ -205,8 +198,11 @@ impl Keeper {
             scan: poll.clone(),
             list: poll,
             listing: None,
+            doubted: BTreeMap::new(),
             audit: Audit::default(),
             scans: 0,
+            scan_sent: now,
+            forgot_at: None,
             fresh: false,
             leaving: None,
             parting: mixed::Parting::default(),

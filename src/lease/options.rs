@@ -221,6 +221,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn looks_at_a_large_table_are_further_apart_but_two_fit_in_a_lease() {
+        // Of 512 bytes, name and value.
+        let key = item::Value::text("k".repeat(504));
+        let row = Item::from([(item::name::KEY.to_owned(), key)]);
+        let pause = |rows: usize, units: u32| {
+            let options = Options {
+                scan_units_max: units,
+                ..Options::default()
+            };
+            let pause = options.pause_after_scan(&vec![row.clone(); rows]);
+            pause.as_millis()
+        };
+        assert_eq!(pause(0, 5), 800);
+        assert_eq!(
+            pause(64, 5),
+            800,
+            "32 KiB are four units, eventually consistent"
+        );
+        assert_eq!(pause(128, 5), 1_600);
+        assert_eq!(pause(128, 1), 5_000, "half a lease");
+        assert_eq!(pause(1_000, 5), 5_000, "62.5 units would take 12.5 s");
+        assert_eq!(pause(1_000, 20), 3_125);
+    }
+
+    #[test]
     fn the_margin_is_a_twentieth_of_the_lease_and_never_under_half_a_second() {
         for (seconds, millis) in [(1, 500), (10, 500), (20, 1_000), (600, 30_000)] {
             let options = Options::lasting(Duration::from_secs(seconds));

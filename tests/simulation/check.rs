@@ -1,6 +1,6 @@
 //! What must hold: the numbered invariants after every event, liveness once all is well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidewire::lease::invariant;
 use tidewire::lease::keeper::Note;
@@ -8,10 +8,12 @@ use tidewire::lease::row::{self, Entry};
 use tidewire::lease::{Item, Row};
 use tidewire::model::{Checkpoint, ShardId, WorkerId};
 
+use super::epochs::Epochs;
 use super::faults::STORM_MS;
 use super::java::Deed;
+use super::late::Late;
 use super::sometimes::Sometimes;
-use super::stream::World as Stream;
+use super::stream::{Growing, World as Stream};
 use super::table::Store;
 use super::world::{CALM_MS, Process};
 
@@ -39,12 +41,16 @@ pub(crate) struct Moment<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     pub(crate) sometimes: Sometimes,
+    pub(crate) late: Late,
+    pub(crate) epochs: Epochs,
     /// Shards that may have two readers, and until when.
     exempt: BTreeMap<ShardId, u64>,
     /// When a Java worker took a shard.
     java_took: BTreeMap<ShardId, u64>,
     /// Until when clocks are so wrong that nothing is promised about two readers.
     pub(crate) lawless_until: u64,
+    /// Rows that somebody deleted.
+    deleted: BTreeSet<ShardId>,
     /// When calls last failed, or a process stood still.
     pub(crate) rough_until: u64,
     /// Since when a shard that may be read has no reader, in calm weather.
@@ -69,7 +75,8 @@ fn done(stream: &Stream, index: usize) -> Checkpoint {
 }
 
 impl Checks {
-    pub(crate) fn note(&mut self, now: u64, note: &Note) {
+    pub(crate) fn note(&mut self, now: u64, id: usize, note: &Note) {
+        self.epochs.noted(id, note);
         let seen = &mut self.sometimes;
         match note {
             Note::Taken { how, .. } => {
@@ -86,8 +93,14 @@ impl Checks {
                 seen.released += u64::from(*why == "shutdown");
                 seen.ended += u64::from(*why == "ended");
             }
-            Note::Asked { .. } => self.last_move = now,
-            Note::Reverted(_) => seen.reverted += 1,
+            Note::Asked { shard, .. } => {
+                self.last_move = now;
+                self.late.asked(now, id, shard);
+            }
+            Note::Reverted(shard) => match self.late.reverted(id, shard) {
+                true => seen.given_back += 1,
+                false => seen.reverted += 1,
+            },
             Note::Deleted(_) => seen.deleted += 1,
             Note::Created(_) | Note::Conflict(_) | Note::Hole { .. } => {}
             Note::Broken(broken) => panic!("the keeper says of its own write: {broken}"),
@@ -100,8 +113,35 @@ impl Checks {
         self.waiting.clear();
     }
 
-    pub(crate) fn deleted_by_hand(&mut self, now: u64, shard: &ShardId) {
-        self.exempt.insert(shard.clone(), now + HAND_DELETED_MS);
+    /// Its holder, or another process of its holder's name, may stand still until `awake`.
+    pub(crate) fn deleted_by_hand(&mut self, awake: u64, shard: &ShardId) {
+        self.exempt.insert(shard.clone(), awake + HAND_DELETED_MS);
+        self.deleted.insert(shard.clone());
+        self.gone(shard);
+    }
+
+    /// A process stands still until then, and may not have noticed yet what was deleted.
+    pub(crate) fn stands_still(&mut self, now: u64, until: u64) {
+        for shard in &self.deleted {
+            let exempt = self.exempt.entry(shard.clone()).or_default();
+            if *exempt > now {
+                *exempt = (*exempt).max(until + HAND_DELETED_MS);
+            }
+        }
+    }
+
+    pub(crate) fn gone(&mut self, shard: &ShardId) {
+        self.late.gone(shard);
+        self.epochs.gone(shard);
+    }
+
+    /// A row was created. One that was deleted because all of its shard was done never is, unless
+    /// somebody deleted what showed that.
+    pub(crate) fn born(&self, shard: &Growing) -> Result<(), String> {
+        if shard.cleaned && self.deleted.is_empty() {
+            return Err(format!("{} is made anew although it was done", shard.id));
+        }
+        Ok(())
     }
 
     /// What a worker of KCL did. Its own checkpoints keep to the books, too, or the world is wrong.
@@ -171,12 +211,17 @@ impl Checks {
         };
         invariant::parses_in_java(after).map_err(|broken| broken.to_string())?;
         let after = parse(after)?;
+        let mut ended_before = false;
         if let Some(before) = before {
             let before = parse(before)?;
+            ended_before = before.ended();
             invariant::write(&before, &after, writer).map_err(|broken| broken.to_string())?;
         }
         if after.unstarted() {
             return Ok(());
+        }
+        if after.ended() && !ended_before {
+            born_before_the_end(stream, &after.shard)?;
         }
         let done = done(stream, stream.index(&after.shard));
         invariant::within_done(&after.shard, &after.checkpoint, &done)
@@ -222,8 +267,13 @@ impl Checks {
                 invariant::one_reader(shard, &readers).map_err(|broken| broken.to_string())?;
             }
         }
-        if moment.now >= STORM_MS.max(self.look_at) {
-            self.look_at = moment.now + LOOK_EVERY_MS;
+        if moment.now < self.look_at {
+            return Ok(());
+        }
+        self.look_at = moment.now + LOOK_EVERY_MS;
+        self.late
+            .look(moment, self.rough_until.max(self.lawless_until))?;
+        if moment.now >= STORM_MS {
             for shard in moment.stream.shards.iter().map(|shard| &shard.id) {
                 self.in_calm(moment, shard)?;
             }
@@ -291,6 +341,18 @@ impl Checks {
             ));
         }
         Ok(())
+    }
+}
+
+/// Whoever reads the children looks for their rows: a parent that has ended creates none any more.
+fn born_before_the_end(stream: &Stream, parent: &ShardId) -> Result<(), String> {
+    let children = stream.children(stream.index(parent));
+    let unborn = children
+        .iter()
+        .find(|child| !stream.shards[stream.index(&child.id)].born);
+    match unborn {
+        None => Ok(()),
+        Some(child) => Err(format!("{parent} ends before {} has a lease", child.id)),
     }
 }
 

@@ -71,6 +71,14 @@ pub(crate) enum Fault {
     Split { shard: usize },
     /// Two open shards are merged.
     Merge { shard: usize },
+    /// No listing of the stream succeeds.
+    ListOutage { ms: u64 },
+    /// This many in a thousand reports of the reading side reach the keeper up to `late_ms` later.
+    LateReports {
+        per_mille: u64,
+        late_ms: u64,
+        ms: u64,
+    },
     /// Draining takes this long.
     SlowDrains { ms: u64 },
     /// Somebody deletes a row.
@@ -135,6 +143,15 @@ impl Schedule {
                 (at, Fault::of(&mut dice, workers, others))
             })
             .collect();
+        for (at, fault) in faults.clone() {
+            if matches!(fault, Fault::ListOutage { .. }) {
+                let shard = dice.below(1000);
+                // A newcomer asks for a shard whose children nobody can name.
+                faults.push((at, Fault::Split { shard }));
+                let later = at + dice.between(2_000, 8_000);
+                faults.push((later.min(STORM_MS), Fault::Start { worker: workers }));
+            }
+        }
         faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
@@ -164,7 +181,7 @@ impl Fault {
         }
         let worker = dice.below(workers);
         let shard = dice.below(1000);
-        match dice.between(0, 34) {
+        match dice.between(0, 38) {
             0..=3 => Self::Crash { worker },
             4..=7 => Self::Start { worker },
             8 => Self::Restart { worker },
@@ -201,7 +218,15 @@ impl Fault {
             31 | 32 => Self::SlowDrains {
                 ms: dice.between(100, 25_000),
             },
-            _ => Self::DeleteRow { shard },
+            33 | 34 => Self::DeleteRow { shard },
+            35 | 36 => Self::ListOutage {
+                ms: dice.between(10_000, 45_000),
+            },
+            _ => Self::LateReports {
+                per_mille: dice.between(50, 700),
+                late_ms: dice.between(1_000, 15_000),
+                ms: dice.between(5_000, 30_000),
+            },
         }
     }
 }

@@ -325,6 +325,7 @@ fn bear(now: u64, shard: &ShardId, store: &mut Store, stream: &mut Stream) {
         store.change(now, &create);
         let child_index = stream.index(&child.id);
         stream.shards[child_index].leased = true;
+        stream.shards[child_index].born = true;
         names.insert(child.id.as_str().to_owned());
     }
     if names.is_empty() {

@@ -45,7 +45,11 @@ impl Sim {
         let back = self.now + self.dice.between(2, longest);
         let (throttled, until) = self.weather.throttle;
         let listing = matches!(call, Call::List);
-        let refusal = if self.now < self.weather.outage_until && !listing {
+        let out_until = match listing {
+            true => self.weather.unlisted_until,
+            false => self.weather.outage_until,
+        };
+        let refusal = if self.now < out_until {
             Some(model::Fault::Transient)
         } else if self.now < until && self.dice.chance(throttled) {
             Some(model::Fault::Throttled)
@@ -93,7 +97,12 @@ impl Sim {
         match &answer {
             Answer::Applied(after) => {
                 if before.is_none() {
-                    self.born(&change.shard);
+                    self.born(&change.shard)?;
+                }
+                if after.is_none() {
+                    self.checks.gone(&change.shard);
+                    let index = self.stream.index(&change.shard);
+                    self.stream.shards[index].cleaned = true;
                 }
                 self.checks
                     .written(writer, before.as_ref(), after.as_ref(), &self.stream)?;
@@ -106,16 +115,18 @@ impl Sim {
 
 impl Sim {
     /// A row was created. Under `LATEST` what came before that may be skipped, and nothing else.
-    fn born(&mut self, shard: &ShardId) {
+    fn born(&mut self, shard: &ShardId) -> Result<(), String> {
         let row = row_of(&self.store, shard);
         let latest = row.is_some_and(|row| row.checkpoint == Checkpoint::Latest);
         let index = self.stream.index(shard);
         let shard = &mut self.stream.shards[index];
         shard.leased = true;
+        shard.born = true;
         if latest {
             shard.may_skip_before = EPOCH_MS + self.now;
             self.checks.sometimes.latest += 1;
         }
+        self.checks.born(shard)
     }
 }
 

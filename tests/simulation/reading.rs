@@ -11,6 +11,7 @@ use crate::stream::World as Stream;
 impl Sim {
     /// What the keeper says reaches the reading side at once.
     pub(super) fn told(&mut self, id: usize, event: Event) -> Result<(), String> {
+        self.checks.epochs.told(id, &event);
         match event {
             Event::Granted {
                 shard,
@@ -92,7 +93,7 @@ impl Sim {
                     Vec::new()
                 },
             };
-            return self.step(id, Input::Said(say));
+            return self.report(id, say);
         }
         let at = self.now + self.dice.between(100, 900);
         self.push(at, Happening::To(id, What::Read(shard.clone(), epoch)));
@@ -104,7 +105,7 @@ impl Sim {
                     epoch,
                     checkpoint,
                 };
-                self.step(id, Input::Said(say))
+                self.report(id, say)
             }
             _ => Ok(()),
         }
@@ -127,6 +128,28 @@ impl Sim {
             epoch,
             checkpoint: Stream::checkpoint(index, pos),
         };
-        self.step(id, Input::Said(say))
+        self.report(id, say)
+    }
+
+    /// Reports reach the keeper in order: at once, or, in some weather, when the lease that they
+    /// speak of may long be another ownership's.
+    fn report(&mut self, id: usize, say: Say) -> Result<(), String> {
+        self.checks.epochs.said(id, &say);
+        let (some, most, until) = self.weather.late_reports;
+        let late = self.now < until && self.dice.chance(some);
+        let delay = if late { self.dice.between(1, most) } else { 0 };
+        let Some(process) = self.processes.get_mut(&id) else {
+            return Ok(());
+        };
+        let waits = process.reports_until >= self.now;
+        // What is under way when the storm ends arrives then.
+        let arrives = (self.now + delay).min(STORM_MS.max(self.now));
+        process.reports_until = process.reports_until.max(arrives);
+        if delay == 0 && !waits {
+            return self.step(id, Input::Said(say));
+        }
+        let at = process.reports_until;
+        self.push(at, Happening::To(id, What::Deliver(Input::Said(say))));
+        Ok(())
     }
 }

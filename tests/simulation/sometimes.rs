@@ -7,6 +7,7 @@ pub(crate) struct Sometimes {
     pub(crate) expired: u64,
     pub(crate) handed_over: u64,
     pub(crate) reverted: u64,
+    pub(crate) given_back: u64,
     pub(crate) conflicts: u64,
     pub(crate) fenced: u64,
     pub(crate) lost: u64,
@@ -26,6 +27,7 @@ pub(crate) struct Sometimes {
     pub(crate) stale: u64,
     pub(crate) latest: u64,
     pub(crate) pinned: u64,
+    pub(crate) outdated: u64,
 }
 
 impl Sometimes {
@@ -35,12 +37,13 @@ impl Sometimes {
         }
     }
 
-    fn fields(&mut self) -> [&mut u64; 23] {
+    fn fields(&mut self) -> [&mut u64; 25] {
         [
             &mut self.taken,
             &mut self.expired,
             &mut self.handed_over,
             &mut self.reverted,
+            &mut self.given_back,
             &mut self.conflicts,
             &mut self.fenced,
             &mut self.lost,
@@ -60,6 +63,7 @@ impl Sometimes {
             &mut self.stale,
             &mut self.latest,
             &mut self.pinned,
+            &mut self.outdated,
         ]
     }
 

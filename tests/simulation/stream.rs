@@ -19,6 +19,10 @@ pub(crate) struct Growing {
     pub(crate) done: u64,
     /// A lease was made for it at some time.
     pub(crate) leased: bool,
+    /// The same, whatever somebody deleted since.
+    pub(crate) born: bool,
+    /// Its row was deleted, since all of it was done.
+    pub(crate) cleaned: bool,
     /// Records that arrived before this may be skipped.
     pub(crate) may_skip_before: u64,
 }
@@ -99,6 +103,8 @@ impl World {
             arrivals: Vec::new(),
             done: 0,
             leased: false,
+            born: false,
+            cleaned: false,
             may_skip_before: self.may_skip_before,
         });
     }

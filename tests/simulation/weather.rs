@@ -48,6 +48,12 @@ impl Sim {
             } => {
                 self.weather.network = (*lost, *unanswered, *late, self.rough(*ms));
             }
+            Fault::ListOutage { ms } => self.weather.unlisted_until = self.now + ms,
+            Fault::LateReports {
+                per_mille,
+                late_ms,
+                ms,
+            } => self.weather.late_reports = (*per_mille, *late_ms, self.now + ms),
             Fault::Split { shard } => self.stream.split(*shard),
             Fault::Merge { shard } => self.stream.merge(*shard),
             Fault::SlowDrains { ms } => self.weather.slow_drain_ms = *ms,
@@ -93,6 +99,7 @@ impl Sim {
             }
             Fault::Pause { worker, ms } => {
                 let until = self.rough(*ms).min(STORM_MS);
+                self.checks.stands_still(now, until);
                 for id in self.ids(*worker) {
                     let process = self.processes.get_mut(&id).unwrap();
                     process.paused_until = process.paused_until.max(until);
@@ -122,7 +129,9 @@ impl Sim {
         let last = self.store.scan().len() == 1;
         if self.store.read(&shard.id).is_some() && !last {
             self.store.delete_by_hand(self.now, &shard.id);
-            self.checks.deleted_by_hand(self.now, &shard.id);
+            let asleep = self.processes.values().map(|it| it.paused_until);
+            let awake = asleep.max().unwrap_or(0).max(self.now);
+            self.checks.deleted_by_hand(awake, &shard.id);
             shard.leased = false;
         }
     }

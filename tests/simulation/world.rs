@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tidewire::lease::keeper::Effect;
 use tidewire::lease::options::Initial;
+use tidewire::lease::talk::Say;
 use tidewire::lease::{Author, Change, Input, Keeper, Options};
 use tidewire::model::{EpochMillis, LeaseCounter, Millis, ShardId, WorkerId};
 
@@ -40,7 +41,9 @@ pub(crate) struct Process {
     ppm: i64,
     paused_until: u64,
     /// It was told to stop.
-    stopping: bool,
+    pub(crate) stopping: bool,
+    /// When the last report of its reading side that is under way arrives.
+    reports_until: u64,
     readers: BTreeMap<ShardId, Reader>,
     wake_at: u64,
 }
@@ -84,6 +87,8 @@ struct Weather {
     throttle: (u64, u64),
     stale: (u64, u64, u64),
     network: (u64, u64, u64, u64),
+    unlisted_until: u64,
+    late_reports: (u64, u64, u64),
     slow_drain_ms: u64,
 }
 
@@ -249,6 +254,7 @@ impl Sim {
             ppm,
             paused_until: 0,
             stopping: false,
+            reports_until: 0,
             readers: BTreeMap::new(),
             wake_at: at,
         };
@@ -298,10 +304,34 @@ impl Sim {
         match what {
             What::Wake if process.wake_at == self.now => self.step(id, Input::Tick),
             What::Wake => Ok(()),
-            What::Deliver(input) => self.step(id, input),
+            What::Deliver(input) => {
+                self.hear(id, &input);
+                self.step(id, input)
+            }
             What::Read(shard, epoch) => self.reader_turn(id, &shard, epoch),
             What::Drained(shard, epoch) => self.drained(id, &shard, epoch),
         }
+    }
+
+    /// What a process is told, for the checks.
+    fn hear(&mut self, id: usize, input: &Input) {
+        let checks = &mut self.checks;
+        checks.late.heard(self.now, id, input, &checks.epochs);
+        let Input::Said(
+            Say::Checkpoint { shard, epoch, .. }
+            | Say::Drained { shard, epoch, .. }
+            | Say::Ended { shard, epoch, .. },
+        ) = input
+        else {
+            return;
+        };
+        let process = &self.processes[&id];
+        let now = process.local(self.now);
+        let other = process
+            .keeper
+            .reads_at(shard, now)
+            .filter(|now| now != epoch);
+        self.checks.sometimes.outdated += u64::from(other.is_some());
     }
 
     fn step(&mut self, id: usize, input: Input) -> Result<(), String> {
@@ -345,11 +375,12 @@ impl Sim {
             Effect::List => self.call(id, Call::List),
             Effect::Read(shard) => self.call(id, Call::Read(shard)),
             Effect::Write(change) => {
+                self.checks.epochs.sends(id, &change)?;
                 let me = self.processes[&id].keeper.me().clone();
                 self.call(id, Call::Write(me, change));
             }
             Effect::Tell(event) => self.told(id, event)?,
-            Effect::Note(note) => self.checks.note(self.now, &note),
+            Effect::Note(note) => self.checks.note(self.now, id, &note),
             Effect::Refuse(error) => return Err(format!("refused: {error}")),
             Effect::Gone => {
                 self.processes.remove(&id);

@@ -7,8 +7,10 @@
 extern crate tidewire_simulation as tidewire;
 
 mod check;
+mod epochs;
 mod faults;
 mod java;
+mod late;
 mod sometimes;
 mod stream;
 #[expect(dead_code, reason = "the doors of other tests need more of it")]

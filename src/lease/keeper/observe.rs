@@ -60,6 +60,8 @@ impl Keeper {
         }
         self.look_for_missing(now, sent, &found);
         self.scans += 1;
+        self.scan_sent = sent;
+        self.missing_still(now);
         self.fresh = true;
         self.look_for_holes(now);
     }
@@ -145,8 +147,9 @@ impl Keeper {
         self.wanted.remove(&shard);
     }
 
-    pub(super) fn forget(&mut self, shard: &ShardId) {
+    pub(super) fn forget(&mut self, now: Millis, shard: &ShardId) {
         self.seen.0.remove(shard);
+        self.forgot_at = Some(now);
         if self
             .held
             .get(shard)
@@ -185,7 +188,7 @@ impl Keeper {
             None if self.held.contains_key(shard) => self.judge_held(now, shard, row),
             None => {
                 let Some(row) = row else {
-                    self.forget(shard);
+                    self.forget(now, shard);
                     return;
                 };
                 let expires = self.options.lease_duration;

@@ -81,7 +81,7 @@ impl Keeper {
         match (flight.op, row) {
             (Op::Create, None) => self.try_later(now, shard),
             (Op::Create, Some(row)) => self.observe(now, row),
-            (Op::Delete, None) => self.forget(shard),
+            (Op::Delete, None) => self.forget(now, shard),
             (Op::Delete, Some(row)) => {
                 self.observe(now, row);
                 self.try_later(now, shard);
@@ -98,7 +98,7 @@ impl Keeper {
                         self.observe(now, row);
                         self.try_later(now, shard);
                     }
-                    None => self.forget(shard),
+                    None => self.forget(now, shard),
                 },
             },
         }
@@ -158,7 +158,7 @@ impl Keeper {
         match (outcome, row) {
             (Outcome::RowGone, _) | (_, None) => {
                 self.lose(now, shard, "row_gone");
-                self.forget(shard);
+                self.forget(now, shard);
             }
             (Outcome::Lost, Some(row)) => {
                 self.lose(now, shard, "taken");
@@ -183,7 +183,7 @@ impl Keeper {
             if flight.op == Op::Delete {
                 self.note(Note::Deleted(shard.clone()));
             }
-            self.forget(shard);
+            self.forget(now, shard);
             return;
         };
         match flight.op {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Keeper, Listed, Listing, Note};
+use super::{Keeper, Listed, Note};
 use crate::lease::audit;
-use crate::lease::lineage::{self, Rows};
+use crate::lease::lineage::{self, Rows, Shards};
 use crate::lease::options::Initial;
 use crate::lease::row::Row;
 use crate::model::{Checkpoint, EpochMillis, Fault, Millis};
@@ -16,6 +16,28 @@ const LATEST_SLACK: Duration = Duration::from_secs(2);
 
 /// `ListShards` is not asked for more often than this, whatever asks for it.
 const LIST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A lease that a table with others in it lacks is made once it was missing for so long. The row of a
+/// shard that is all done goes when its children have begun; to a worker that stood still, or that
+/// saw a stale scan, these have not, and it would have the shard read again from its beginning. Scans
+/// lag by a second at most on most days.
+const MISSING_FOR: Duration = Duration::from_secs(7);
+
+/// Something that is asked for now and then.
+#[derive(Clone, Debug)]
+pub(super) struct Poll {
+    pub(super) under_way: Option<Millis>,
+    pub(super) due_at: Millis,
+}
+
+/// The stream as last listed.
+#[derive(Clone, Debug)]
+pub(super) struct Listing {
+    pub(super) shards: Shards,
+    server_time: EpochMillis,
+    /// When it was asked for.
+    pub(super) sent: Millis,
+}
 
 impl Keeper {
     pub(super) fn listed(&mut self, now: Millis, answer: Result<Listed, Fault>) {
@@ -46,7 +68,7 @@ impl Keeper {
             return;
         }
         if self.leaving.is_none() {
-            self.compare();
+            self.compare(now);
             self.clean(now);
         }
     }
@@ -57,7 +79,7 @@ impl Keeper {
     }
 
     /// Wants a lease for every shard that should have one.
-    fn compare(&mut self) {
+    fn compare(&mut self, now: Millis) {
         let Some(from) = self.latest_from() else {
             return;
         };
@@ -65,8 +87,29 @@ impl Keeper {
             return;
         };
         let initial = self.options.initial_position;
-        for new in lineage::missing(&listing.shards, &self.seen, initial, from) {
-            self.wanted.entry(new.shard.clone()).or_insert(new);
+        let missing = lineage::missing(&listing.shards, &self.seen, initial, from);
+        let looked_since = self.forgot_at.is_none_or(|at| at < self.scan_sent);
+        let fresh_table = self.seen.0.is_empty() && looked_since;
+        let doubted = std::mem::take(&mut self.doubted);
+        for new in missing {
+            let since = doubted.get(&new.shard).copied().unwrap_or(now);
+            if fresh_table || self.scan_sent >= since + MISSING_FOR {
+                self.wanted.entry(new.shard.clone()).or_insert(new);
+            } else {
+                self.doubted.insert(new.shard, since);
+            }
+        }
+    }
+
+    /// A scan that is young enough to believe what it lacks: the stream is compared once more.
+    pub(super) fn missing_still(&mut self, now: Millis) {
+        let sent = self.scan_sent;
+        if self
+            .doubted
+            .values()
+            .any(|since| sent >= *since + MISSING_FOR)
+        {
+            self.list_soon(now);
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::lease::change::Answer;
 use crate::lease::item::Item;
 use crate::lease::talk::Say;
-use crate::model::{Checkpoint, Fault, Shard};
+use crate::model::{Checkpoint, EpochMillis, Fault, Shard};
 
 const START: u64 = 1_000_000;
 

@@ -64,6 +64,10 @@ section! {
         renew_every_ms: u64 = "3300", 100..=300_000;
         /// Milliseconds between looks at the whole table; less than `duration_ms`.
         scan_every_ms: u64 = "800", 100..=300_000;
+        /// DynamoDB read units a second that this worker's looks at the table may use. Where the table
+        /// is too large for that, looks are further apart, up to half of `duration_ms`; docs/leases.md
+        /// says what that does to the time in which a lease is taken over.
+        scan_read_units_per_s: u64 = "5", 1..=10_000;
         /// What this worker's id begins with; the host's name if not set. A random part follows,
         /// so that no two processes ever share an id.
         worker_id_prefix: Option<String>;
