@@ -23,6 +23,10 @@ test:
 simulate SEEDS="200000" FIRST="0":
     TIDEWIRE_SIMULATION_SEEDS={{SEEDS}} TIDEWIRE_SIMULATION_FIRST={{FIRST}} cargo test --locked --package tidewire-simulation --test lease_simulation every_world -- --nocapture
 
+# A fleet of SHARDSxWORKERS in simulated time: how soon it is at rest, and what its lease table costs
+fleet SIZE="1000x50":
+    TIDEWIRE_FLEET={{SIZE}} cargo test --locked --package tidewire-simulation --test lease_fleet large_fleet -- --nocapture
+
 # Defects planted in the leases, one after the other: does the simulation find each?
 bites *ARGS:
     tests/bites/run {{ARGS}}

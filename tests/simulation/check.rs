@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidewire::lease::invariant;
+use tidewire::lease::item::name;
 use tidewire::lease::keeper::Note;
 use tidewire::lease::row::{self, Entry};
-use tidewire::lease::{Item, Row};
+use tidewire::lease::{Item, Row, Value, lineage};
 use tidewire::model::{Checkpoint, ShardId, WorkerId};
 
 use super::epochs::Epochs;
@@ -142,6 +143,14 @@ impl Checks {
             return Err(format!("{} is made anew although it was done", shard.id));
         }
         Ok(())
+    }
+
+    /// A row was deleted by KCL's rule. A worker of KCL keeps the rows of what it ended, and of one
+    /// that is gone they would stay for ever.
+    pub(crate) fn cleaned(&mut self, row: Option<&Item>) {
+        let owner = row.and_then(|row| row.get(name::OWNER));
+        let java = matches!(owner, Some(Value::S(owner)) if owner.starts_with("java"));
+        self.sometimes.cleaned_of_java += u64::from(java);
     }
 
     /// What a worker of KCL did. Its own checkpoints keep to the books, too, or the world is wrong.
@@ -333,6 +342,13 @@ impl Checks {
             }
         }
         invariant::balanced(&loads).map_err(|broken| broken.to_string())?;
+        let ids = moment.stream.shards.iter().map(|shard| &shard.id);
+        let rows: BTreeMap<_, _> = ids
+            .filter_map(|id| Some((id.clone(), row_of(moment.store, id)?)))
+            .collect();
+        if let Some(left) = rows.values().find(|row| lineage::may_go(row, &rows)) {
+            return Err(format!("a row that nobody needs stays: {left:?}"));
+        }
         let quiet_from = STORM_MS + CALM_MS - QUIET_MS;
         if self.last_move > quiet_from {
             return Err(format!(

@@ -11,7 +11,7 @@ use tidewire::lease::{Answer, Change, Row, Value};
 use tidewire::model::{Checkpoint, LeaseCounter, ShardId, WorkerId};
 
 use super::check::row_of;
-use super::faults::Dice;
+use super::dice::Dice;
 use super::stream::World as Stream;
 use super::table::Store;
 
@@ -307,8 +307,8 @@ fn bear(now: u64, shard: &ShardId, store: &mut Store, stream: &mut Stream) {
     let index = stream.index(shard);
     let mut names = BTreeSet::new();
     for child in stream.children(index) {
-        let parents = child.parents.iter().map(|id| id.as_str().to_owned());
-        let edits = vec![
+        let parents = child.parents.iter().map(|id| id.bare().to_owned());
+        let mut edits = vec![
             Edit::Set(name::COUNTER, Value::number(0)),
             Edit::Set(name::SWITCHES, Value::number(0)),
             Edit::Set(name::CHECKPOINT, Value::text("TRIM_HORIZON")),
@@ -317,6 +317,10 @@ fn bear(now: u64, shard: &ShardId, store: &mut Store, stream: &mut Stream) {
             Edit::Set(name::HASH_FIRST, Value::text(&child.starting_hash_key)),
             Edit::Set(name::HASH_LAST, Value::text(&child.ending_hash_key)),
         ];
+        if let Some(stream) = child.id.stream() {
+            edits.push(Edit::Set(name::STREAM, Value::text(stream.as_str())));
+            edits.push(Edit::Set(name::SHARD, Value::text(child.id.bare())));
+        }
         let create = Change {
             shard: child.id.clone(),
             only_if: vec![Clause::Lacks(name::KEY)],
@@ -326,7 +330,7 @@ fn bear(now: u64, shard: &ShardId, store: &mut Store, stream: &mut Stream) {
         let child_index = stream.index(&child.id);
         stream.shards[child_index].leased = true;
         stream.shards[child_index].born = true;
-        names.insert(child.id.as_str().to_owned());
+        names.insert(child.id.bare().to_owned());
     }
     if names.is_empty() {
         return;

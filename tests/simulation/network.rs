@@ -100,6 +100,7 @@ impl Sim {
                     self.born(&change.shard)?;
                 }
                 if after.is_none() {
+                    self.checks.cleaned(before.as_ref());
                     self.checks.gone(&change.shard);
                     let index = self.stream.index(&change.shard);
                     self.stream.shards[index].cleaned = true;

@@ -28,6 +28,8 @@ pub(crate) struct Sometimes {
     pub(crate) latest: u64,
     pub(crate) pinned: u64,
     pub(crate) outdated: u64,
+    pub(crate) cleaned_of_java: u64,
+    pub(crate) several_streams: u64,
 }
 
 impl Sometimes {
@@ -37,7 +39,7 @@ impl Sometimes {
         }
     }
 
-    fn fields(&mut self) -> [&mut u64; 25] {
+    fn fields(&mut self) -> [&mut u64; 27] {
         [
             &mut self.taken,
             &mut self.expired,
@@ -64,6 +66,8 @@ impl Sometimes {
             &mut self.latest,
             &mut self.pinned,
             &mut self.outdated,
+            &mut self.cleaned_of_java,
+            &mut self.several_streams,
         ]
     }
 

@@ -1,15 +1,19 @@
-//! The stream of the simulation: shards that grow, split and merge, and how far each was done.
+//! The streams of the simulation: shards that grow, split and merge, and how far each was done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::faults::Begin;
 use tidewire::lease::Listed;
-use tidewire::model::{Checkpoint, ChildShard, EpochMillis, SequenceNumber, Shard, ShardId, Start};
+use tidewire::model::{
+    Checkpoint, ChildShard, EpochMillis, SequenceNumber, Shard, ShardId, Start, StreamId,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Growing {
     pub(crate) id: ShardId,
     pub(crate) parents: Vec<usize>,
+    /// Which of the streams it is of.
+    stream: usize,
     pub(crate) first: u128,
     pub(crate) last: u128,
     pub(crate) open: bool,
@@ -43,6 +47,7 @@ impl Growing {
 pub(crate) struct World {
     pub(crate) shards: Vec<Growing>,
     by_id: BTreeMap<ShardId, usize>,
+    streams: usize,
     may_skip_before: u64,
     /// `LATEST`: shards that closed before anybody had a lease for them are nobody's.
     pub(crate) latest: bool,
@@ -58,17 +63,23 @@ pub(crate) const EPOCH_MS: u64 = 1_000_000;
 const OLD_RECORDS: u64 = 5;
 
 impl World {
-    pub(crate) fn new(shards: usize) -> Self {
-        let mut world = Self::default();
+    /// So many shards each, of one stream or several.
+    pub(crate) fn new(shards: usize, streams: usize) -> Self {
+        let mut world = Self {
+            streams,
+            ..Self::default()
+        };
         let count = u128::try_from(shards).unwrap();
         let width = u128::MAX / count;
-        for index in 0..count {
-            let last = if index + 1 == count {
-                u128::MAX
-            } else {
-                (index + 1) * width - 1
-            };
-            world.add(Vec::new(), index * width, last);
+        for stream in 0..streams {
+            for index in 0..count {
+                let last = if index + 1 == count {
+                    u128::MAX
+                } else {
+                    (index + 1) * width - 1
+                };
+                world.add(stream, Vec::new(), index * width, last);
+            }
         }
         for shard in &mut world.shards {
             shard.arrivals = (1..=OLD_RECORDS)
@@ -90,13 +101,27 @@ impl World {
         }
     }
 
-    fn add(&mut self, parents: Vec<usize>, first: u128, last: u128) {
+    fn stream_id(stream: usize) -> StreamId {
+        StreamId::new("123456789012", &format!("stream-{stream}"), 1_700_000_000)
+    }
+
+    /// The streams, where they are several: leases are then keyed by stream and shard.
+    pub(crate) fn ids(&self) -> Option<BTreeSet<StreamId>> {
+        (self.streams > 1).then(|| (0..self.streams).map(Self::stream_id).collect())
+    }
+
+    fn add(&mut self, stream: usize, parents: Vec<usize>, first: u128, last: u128) {
         let index = self.shards.len();
-        let id = ShardId::from(format!("shardId-{index:012}"));
+        let bare = format!("shardId-{index:012}");
+        let id = match self.streams {
+            1 => ShardId::from(bare),
+            _ => Self::stream_id(stream).shard(&bare),
+        };
         self.by_id.insert(id.clone(), index);
         self.shards.push(Growing {
             id,
             parents,
+            stream,
             first,
             last,
             open: true,
@@ -113,21 +138,26 @@ impl World {
         let mut open: Vec<_> = (0..self.shards.len())
             .filter(|index| self.shards[*index].open)
             .collect();
-        open.sort_by_key(|index| self.shards[*index].first);
+        open.sort_by_key(|index| (self.shards[*index].stream, self.shards[*index].first));
         open
     }
 
     pub(crate) fn split(&mut self, choice: usize) {
         let open = self.open();
         let index = open[choice % open.len()];
-        let (first, last) = (self.shards[index].first, self.shards[index].last);
+        let Growing {
+            first,
+            last,
+            stream,
+            ..
+        } = self.shards[index];
         if last - first < 16 {
             return;
         }
         let middle = first + (last - first) / 2;
         self.shards[index].open = false;
-        self.add(vec![index], first, middle);
-        self.add(vec![index], middle + 1, last);
+        self.add(stream, vec![index], first, middle);
+        self.add(stream, vec![index], middle + 1, last);
     }
 
     pub(crate) fn merge(&mut self, choice: usize) {
@@ -137,9 +167,18 @@ impl World {
         }
         let left = choice % (open.len() - 1);
         let (a, b) = (open[left], open[left + 1]);
+        let stream = self.shards[a].stream;
+        if stream != self.shards[b].stream {
+            return;
+        }
         self.shards[a].open = false;
         self.shards[b].open = false;
-        self.add(vec![a, b], self.shards[a].first, self.shards[b].last);
+        self.add(
+            stream,
+            vec![a, b],
+            self.shards[a].first,
+            self.shards[b].last,
+        );
     }
 
     pub(crate) fn produce(&mut self, at: u64) {

@@ -17,7 +17,8 @@ use tidewire::lease::{Author, Change, Input, Keeper, Options};
 use tidewire::model::{EpochMillis, LeaseCounter, Millis, ShardId, WorkerId};
 
 use super::check::{Checks, Moment};
-use super::faults::{Begin, Dice, STORM_MS, Schedule};
+use super::dice::Dice;
+use super::faults::{Begin, STORM_MS, Schedule};
 use super::java::Java;
 use super::sometimes::Sometimes;
 use super::stream::{EPOCH_MS, World as Stream};
@@ -180,7 +181,7 @@ impl Sim {
             started: 0,
             javas: Vec::new(),
             store: Store::default(),
-            stream: Stream::new(schedule.shards),
+            stream: Stream::new(schedule.shards, schedule.streams),
             weather: Weather {
                 slow_drain_ms: 300,
                 ..Weather::default()
@@ -191,6 +192,7 @@ impl Sim {
             schedule,
         };
         sim.stream.begins(sim.schedule.begin);
+        sim.checks.sometimes.several_streams += u64::from(sim.schedule.streams > 1);
         for slot in 0..sim.schedule.workers {
             sim.start(slot, None);
         }
@@ -218,6 +220,7 @@ impl Sim {
     fn options(&self) -> Options {
         Options {
             shard_sync_every: SYNC_EVERY,
+            streams: self.stream.ids(),
             initial_position: match self.schedule.begin {
                 Begin::Oldest => Initial::TrimHorizon,
                 Begin::Latest => Initial::Latest,
