@@ -169,8 +169,10 @@ fn a_large_fleet_settles_rests_and_costs_what_is_said() {
     }
 }
 
+type Happening = fn(&mut Town);
+
 /// What happens to a fleet at rest.
-const CHANGES: [(&str, fn(&mut Town)); 3] = [
+const CHANGES: [(&str, Happening); 3] = [
     ("a worker joins", |town| {
         town.start(town.now);
     }),

@@ -186,6 +186,8 @@ impl Keeper {
             // The write's own answer will tell.
             Some(_) => {}
             None if self.held.contains_key(shard) => self.judge_held(now, shard, row),
+            // Read before what a scan has shown since: an answer that was long on its way.
+            None if self.knows_better(shard, row.as_ref(), sent) => {}
             None => {
                 let Some(row) = row else {
                     self.forget(now, shard);
@@ -198,6 +200,12 @@ impl Keeper {
                 self.observe(now, row);
             }
         }
+    }
+
+    fn knows_better(&self, shard: &ShardId, row: Option<&Row>, sent: Millis) -> bool {
+        let older = |seen: &Seen| row.is_none_or(|row| row.counter < seen.row.counter);
+        let seen = self.seen.0.get(shard);
+        seen.is_some_and(|seen| sent < seen.at && older(seen))
     }
 
     fn hold_off(&mut self, now: Millis, shard: &ShardId) {
