@@ -1,6 +1,9 @@
 //! What goes wrong, as data: a schedule that can be printed, replayed and shortened.
 
-use super::dice::Dice;
+#[path = "dice.rs"]
+mod dice;
+
+pub(crate) use dice::Dice;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {

@@ -11,7 +11,7 @@ use tidewire::lease::{Answer, Change, Row, Value};
 use tidewire::model::{Checkpoint, LeaseCounter, ShardId, WorkerId};
 
 use super::check::row_of;
-use super::dice::Dice;
+use super::faults::Dice;
 use super::stream::World as Stream;
 use super::table::Store;
 

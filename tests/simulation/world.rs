@@ -17,8 +17,7 @@ use tidewire::lease::{Author, Change, Input, Keeper, Options};
 use tidewire::model::{EpochMillis, LeaseCounter, Millis, ShardId, WorkerId};
 
 use super::check::{Checks, Moment};
-use super::dice::Dice;
-use super::faults::{Begin, STORM_MS, Schedule};
+use super::faults::{Begin, Dice, STORM_MS, Schedule};
 use super::java::Java;
 use super::sometimes::Sometimes;
 use super::stream::{EPOCH_MS, World as Stream};

@@ -7,7 +7,6 @@
 extern crate tidewire_simulation as tidewire;
 
 mod check;
-mod dice;
 mod epochs;
 mod faults;
 mod java;

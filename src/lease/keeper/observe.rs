@@ -159,8 +159,9 @@ impl Keeper {
         }
         self.receiving.remove(shard);
         self.resting.remove(shard);
-        // It may have to be created again.
-        self.list.due_at = Millis(0);
+        // It may have to be created again. Later than any listing under way: that one must not answer
+        // for this, nor for a shard that ended meanwhile.
+        self.list.due_at = now;
     }
 
     /// The answer to a consistent read.
