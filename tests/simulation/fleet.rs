@@ -10,11 +10,14 @@ extern crate tidewire_simulation as tidewire;
 mod dice;
 #[path = "fleet/meter.rs"]
 mod meter;
+#[path = "fleet/shards.rs"]
+mod shards;
 #[path = "fleet/town.rs"]
 mod town;
 
+use shards::stream;
 use tidewire::lease::Options;
-use town::{Town, stream};
+use town::Town;
 
 /// How long a fleet must rest to be called at rest.
 const REST_MS: u64 = 60_000;
