@@ -6,6 +6,7 @@ WORKDIR /src
 # Dependencies first: their layer stays while only our own code changes.
 COPY Cargo.toml Cargo.lock ./
 COPY tests/simulation/Cargo.toml tests/simulation/Cargo.toml
+COPY bench/Cargo.toml bench/Cargo.toml
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs \

@@ -97,6 +97,10 @@ test-browser *ARGS:
 load-viewers *ARGS:
     checks/load-viewers {{ARGS}}
 
+# CPU seconds per million readings beside the floor, and peak memory, into bench/results.json
+bench *ARGS:
+    bench/run {{ARGS}}
+
 # Write the pages that come from tables in the code
 bless:
     TIDEWIRE_BLESS=1 cargo test --test docs
