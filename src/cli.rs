@@ -15,6 +15,7 @@ pub mod local;
 pub mod options;
 pub mod parts;
 pub mod process;
+pub mod replay;
 pub mod store;
 pub mod worker;
 
@@ -61,6 +62,8 @@ enum Command {
     /// --yes), is written only if the lease is still as it was seen, and is reported lease by
     /// lease. A shard is named by its id or by the number in it (`7` for shardId-000000000007).
     Leases(leases::Args),
+    /// Read the dead letters, or a range of the stream, again into the sinks
+    Replay(replay::Args),
     /// Show what a payload becomes under the settings, or why not
     Decode(decode::Args),
     /// Look whether everything is there that the settings name, and as it should be
@@ -88,6 +91,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(&args, &load(config)?),
         Command::Feed(args) => process::feed(&args, config),
         Command::Leases(args) => leases::run(&args, config),
+        Command::Replay(args) => replay::run(&args, config),
         Command::Health(health) => process::health(&health, &load(config)?),
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn shown(settings: &str, payload: &[u8]) -> Shown {
     let settings = Settings::load(Some(&path), |_| None);
     std::fs::remove_file(&path).unwrap();
     let record = Record {
+        sub: 0,
         seq: "1".parse().unwrap(),
         partition_key: Some(PartitionKey::from("pump-9")),
         arrival: ARRIVAL,

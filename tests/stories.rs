@@ -33,6 +33,8 @@ mod gone;
 mod influx;
 #[path = "stories/leases.rs"]
 mod leases;
+#[path = "stories/replay.rs"]
+mod replay;
 #[path = "stories/resharding.rs"]
 mod resharding;
 #[path = "stories/retention.rs"]

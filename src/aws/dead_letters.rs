@@ -27,6 +27,12 @@ impl<Q: QueueSender> SqsDeadLetters<Q> {
         }
     }
 
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &Q {
+        &self.queue
+    }
+
     /// Files letters of one batch. A letter that the queue refuses goes once more without its
     /// payload (an old queue's smaller limit); refused then, too, it ends the call. A request that
     /// is rejected as a whole is the caller's to divide: only the letter to blame is to lose its

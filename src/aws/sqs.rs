@@ -14,6 +14,8 @@ use crate::door::fault::{CallFailed, Fault};
 use crate::door::queue::{QueueReceiver, QueueSender, Received};
 use crate::model::{Outgoing, Sent};
 
+mod letter_box;
+
 /// Messages a request, sending, receiving and deleting (AWS: SQS quotas).
 pub const BATCH_MAX: usize = 10;
 /// Bytes of a message, and of a batch (AWS: SQS quotas since August 2025).

@@ -54,6 +54,7 @@ fn arrival(text: &str) -> Result<EpochMillis, String> {
 /// The input cannot be read, or some of it would be a dead letter.
 pub fn run(args: &Args, settings: &Settings) -> Result<(), Failure> {
     let record = Record {
+        sub: 0,
         seq: "0".parse::<SequenceNumber>().expect("a decimal"),
         partition_key: Some(PartitionKey::from(args.partition_key.as_str())),
         arrival: args.arrival.unwrap_or_else(clock::wall),
@@ -259,6 +260,7 @@ mod tests {
     fn people_see_a_table() {
         let settings = Settings::load(None, |_| None).unwrap();
         let record = Record {
+            sub: 0,
             seq: "0".parse().unwrap(),
             partition_key: None,
             arrival: EpochMillis(1_700_000_000_000),

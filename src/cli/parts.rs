@@ -76,6 +76,13 @@ pub struct WorkerParts {
     pub streams: Streams,
     /// The lease table.
     pub table: DynamoLeases,
+    /// What it writes to.
+    pub sinks: Sinks,
+}
+
+/// What a worker writes to, checked to be there.
+#[derive(Debug)]
+pub struct Sinks {
     /// The time-series stores, in the order of the pipeline's options.
     pub stores: Vec<Store>,
     /// The live queues.
@@ -97,10 +104,25 @@ pub async fn worker(
     needs: &WorkerSettings,
     clients: &Clients,
 ) -> Result<WorkerParts, Failure> {
-    let endpoints = clients.endpoints();
     let streams = streams(&needs.streams, clients).await?;
-    let streams = consumers::registered(settings, streams, endpoints).await?;
-    let table = lease_table(&settings.lease.table, settings.lease.create, clients).await?;
+    let streams = consumers::registered(settings, streams, clients.endpoints()).await?;
+    Ok(WorkerParts {
+        streams,
+        table: lease_table(&settings.lease.table, settings.lease.create, clients).await?,
+        sinks: sinks(settings, needs, clients).await?,
+    })
+}
+
+/// The sinks, and the queue of dead letters.
+///
+/// # Errors
+/// The first that is missing, unreachable or not permitted.
+pub async fn sinks(
+    settings: &Settings,
+    needs: &WorkerSettings,
+    clients: &Clients,
+) -> Result<Sinks, Failure> {
+    let endpoints = clients.endpoints();
     let sqs = clients.sqs();
     let mut queues = Vec::new();
     for url in &needs.queue_urls {
@@ -128,9 +150,7 @@ pub async fn worker(
         stores.push(Store::Influx(influx(settings, target).await?));
     }
     let message_bytes_max = letters.message_bytes_max();
-    Ok(WorkerParts {
-        streams,
-        table,
+    Ok(Sinks {
         stores,
         queues,
         dead_letters: SqsDeadLetters::new(letters, message_bytes_max),

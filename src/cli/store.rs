@@ -6,7 +6,7 @@ use crate::aws::timestream::Timestream;
 use crate::door::fault::CallFailed;
 use crate::door::time_series::TimeSeries;
 use crate::influx::Influx;
-use crate::model::{Reading, Rejection, RowKey};
+use crate::model::{Reading, Rejection, RowKey, Stage};
 
 /// One store.
 #[derive(Debug)]
@@ -15,6 +15,17 @@ pub enum Store {
     Timestream(Timestream),
     /// An InfluxDB, Timestream for InfluxDB among them.
     Influx(Influx),
+}
+
+impl Store {
+    /// What its dead letters give as their stage.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Timestream(_) => Stage::Timestream,
+            Self::Influx(_) => Stage::Influx,
+        }
+    }
 }
 
 impl TimeSeries for Store {

@@ -96,7 +96,7 @@ pub async fn start(
 > {
     let needs = settings.worker()?;
     let found = parts::worker(settings, &needs, clients).await?;
-    let worker_options = reading_options(settings, &needs, &found.queues);
+    let worker_options = reading_options(settings, &needs, &found.sinks.queues);
     let id = new_id(settings);
     let (leases_to, leases) = watch::channel(leases::Status::default());
     let (readings_to, readings) = watch::channel(worker::Status::default());
@@ -142,7 +142,7 @@ impl Plan {
         let (says_to, says) = mpsc::channel(TALK_MAX);
         let stream = Arc::new(found.streams);
         let clock = self.beats.clock().clone();
-        if let Some(discovery) = found.discovery {
+        if let Some(discovery) = found.sinks.discovery {
             let stop = shutdown.clone();
             tasks.spawn("timestream-endpoint", async move {
                 stop.run_until_cancelled(discovery.keep_fresh()).await;
@@ -168,9 +168,9 @@ impl Plan {
         let reading = worker::run(
             worker::Parts {
                 stream,
-                stores: found.stores.into_iter().map(Arc::new).collect(),
-                queues: found.queues.into_iter().map(Arc::new).collect(),
-                dead_letters: Arc::new(found.dead_letters),
+                stores: found.sinks.stores.into_iter().map(Arc::new).collect(),
+                queues: found.sinks.queues.into_iter().map(Arc::new).collect(),
+                dead_letters: Arc::new(found.sinks.dead_letters),
                 tasks: tasks.clone(),
                 beats: self.beats,
             },
@@ -193,7 +193,7 @@ impl Plan {
 
 /// The reading side's, with what the queues turned out to take: one that was made before August
 /// 2025 may still have 256 KiB as its limit.
-fn reading_options(
+pub(super) fn reading_options(
     settings: &Settings,
     needs: &WorkerSettings,
     queues: &[Queue],

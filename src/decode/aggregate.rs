@@ -202,6 +202,7 @@ impl Aggregate {
             sub,
             hash_key,
             record: Record {
+                sub,
                 partition_key: Some(PartitionKey::from(key)),
                 data: self.record.data.slice(from..to),
                 ..self.record.clone()

@@ -18,6 +18,7 @@ const ARRIVAL: EpochNanos = EpochNanos(1_700_000_000_000_000_000);
 
 fn record(payload: &[u8]) -> Record {
     Record {
+        sub: 0,
         seq: "49590338271490256608559692538361571095921575989136588898"
             .parse()
             .unwrap(),

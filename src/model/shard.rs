@@ -115,6 +115,8 @@ pub enum Start {
 pub struct Record {
     /// Its sequence number.
     pub seq: SequenceNumber,
+    /// The user record that it is, where it was taken out of its aggregate before; 0 else.
+    pub sub: u64,
     /// Its partition key; absent where the stream spreads records by itself.
     pub partition_key: Option<PartitionKey>,
     /// When Kinesis took it.

@@ -112,6 +112,7 @@ mod tests {
 
     fn record(number: usize) -> Record {
         Record {
+            sub: 0,
             seq: (number + 100).to_string().parse().unwrap(),
             partition_key: None,
             arrival: EpochMillis(0),

@@ -25,6 +25,7 @@ fn aggregates() -> BTreeMap<String, Vec<u8>> {
 
 fn user_records(data: &[u8]) -> Vec<UserRecord> {
     let record = Record {
+        sub: 0,
         seq: "1".parse().unwrap(),
         partition_key: None,
         arrival: ARRIVAL,

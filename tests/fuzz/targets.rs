@@ -83,6 +83,7 @@ fn options(format: Format) -> Options {
 
 fn record(data: &[u8]) -> Record {
     Record {
+        sub: 0,
         seq: "1".parse().unwrap(),
         partition_key: Some(PartitionKey::from("key")),
         arrival: EpochMillis(1_700_000_000_000),

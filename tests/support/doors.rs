@@ -130,6 +130,7 @@ impl MemoryStream {
             let seq: SequenceNumber = (10_000 + state.next).to_string().parse().unwrap();
             let shard = state.shards.entry(shard(to)).or_default();
             shard.records.push(Record {
+                sub: 0,
                 seq: seq.clone(),
                 partition_key: Some(PartitionKey::from("key")),
                 arrival,

@@ -76,6 +76,7 @@ fn records(
             .and_then(|time| time.to_millis().ok())
             .ok_or_else(|| unusable(operation, "a record has no arrival time"))?;
         Ok(Record {
+            sub: 0,
             seq: record
                 .sequence_number
                 .parse()

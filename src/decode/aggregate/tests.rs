@@ -5,6 +5,7 @@ use crate::model::EpochMillis;
 
 fn record(data: Vec<u8>) -> Record {
     Record {
+        sub: 0,
         seq: "7".parse().unwrap(),
         partition_key: Some(PartitionKey::from("a")),
         arrival: EpochMillis(1_700_000_000_000),

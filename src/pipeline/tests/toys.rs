@@ -165,6 +165,7 @@ pub(super) fn prepare(shard: usize, number: usize, index: usize, toy: Toy) -> Pr
 
 pub(super) fn prepared_record(shard: usize, number: usize, toy: &ToyShard) -> PreparedRecord {
     let record = Record {
+        sub: 0,
         seq: seq(number),
         partition_key: None,
         arrival: EpochMillis(0),

@@ -88,8 +88,8 @@ impl Backlog {
             }
             let record = self.records.pop_front()?;
             let plain = |record: Record, broken| Next {
+                sub: record.sub,
                 record,
-                sub: 0,
                 hash_key: None,
                 broken,
             };

@@ -187,6 +187,7 @@ mod tests {
 
     fn record(number: u64) -> Record {
         Record {
+            sub: 0,
             seq: seq(number),
             partition_key: None,
             arrival: EpochMillis(i64::try_from(number).expect("small") * 1_000),
