@@ -10,7 +10,7 @@ use super::discovery::Discovery;
 use super::error::failed;
 use crate::door::fault::{CallFailed, Fault};
 use crate::door::time_series::TimeSeries;
-use crate::model::{Reading, Rejection, RowKey};
+use crate::model::{Reading, Rejection, RowKey, Value};
 
 mod check;
 mod measure_name;
@@ -80,8 +80,22 @@ impl Timestream {
     }
 
     fn note_names(&self, batch: &[Reading], measure_names: &[String]) {
+        // A batch's readings are mostly alike, and those of one shard share their names.
+        let mut last: &[(Arc<str>, Value)] = &[];
+        let mut others = Vec::new();
+        for reading in batch {
+            let measures = &reading.measures[..];
+            let same = |(one, other): (&(Arc<str>, Value), &(Arc<str>, Value))| {
+                Arc::ptr_eq(&one.0, &other.0)
+            };
+            let is_same = measures.len() == last.len() && measures.iter().zip(last).all(same);
+            if !is_same {
+                others.push(measures);
+                last = measures;
+            }
+        }
+        let measures = others.into_iter().flatten();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let measures = batch.iter().flat_map(|reading| &reading.measures);
         for nearly in names.note(
             measure_names.iter().map(String::as_str),
             measures.map(|(name, _)| &**name),
@@ -147,8 +161,9 @@ impl TimeSeries for Timestream {
             .write_records()
             .database_name(&self.table.database)
             .table_name(&self.table.table)
-            .set_common_attributes(request.common)
-            .set_records(Some(request.records))
+            .set_records(Some(Vec::new()))
+            .customize()
+            .interceptor(request::Body(request.body))
             .send()
             .await;
         let Err(error) = answer else {

@@ -88,7 +88,10 @@ impl Format {
 /// which can stand nowhere but within strings.
 #[must_use]
 pub fn escape_for_sqs(json: String) -> String {
-    if json.contains(['\u{fffe}', '\u{ffff}']) {
+    // Both begin with this byte in UTF-8, and few texts have it at all: the search for a byte is
+    // many times as fast as that for characters.
+    let may_hold = json.as_bytes().contains(&0xef);
+    if may_hold && json.contains(['\u{fffe}', '\u{ffff}']) {
         json.replace('\u{fffe}', "\\ufffe")
             .replace('\u{ffff}', "\\uffff")
     } else {

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use serde_json::Value as Json;
 
 use super::*;
 use crate::model::{EpochMillis, EpochNanos, Position, Value};
@@ -77,25 +78,73 @@ fn records_are_sorted_by_series_and_time_and_say_shared_things_once() {
         reading.dimensions = vec![("site".into(), "x".into())];
     }
     batch[0].dimensions.push(("unit".into(), "C".into()));
-    let request = request::build(&batch, &table().table).unwrap();
+    let (request, body) = built(&batch);
     assert_eq!(request.order, [2, 1, 0]);
-    let common = request.common.unwrap();
-    let names = |record: &aws_sdk_timestreamwrite::types::Record| -> Vec<String> {
-        record
-            .dimensions()
-            .iter()
-            .map(|d| d.name().to_owned())
-            .collect()
+    let common = &body["CommonAttributes"];
+    let names = |record: &Json| -> Vec<String> {
+        let names = dimensions(record).into_iter().map(|(name, _)| name);
+        names.collect()
     };
-    assert_eq!(names(&common), ["site"], "the devices differ");
-    assert_eq!(common.measure_name(), Some("t"));
-    assert_eq!(names(&request.records[2]), ["device_id", "unit"]);
-    assert_eq!(request.records[2].time(), Some("2"));
-    let huge = request.records[0].measure_values()[0].value();
+    assert_eq!(names(common), ["site"], "the devices differ");
+    assert_eq!(common["MeasureName"], "t");
+    assert_eq!(names(&body["Records"][2]), ["device_id", "unit"]);
+    assert_eq!(body["Records"][2]["Time"], "2");
+    let huge = &body["Records"][0]["MeasureValues"][0]["Value"];
+    let huge = huge.as_str().unwrap();
     assert!(
         huge.bytes().all(|byte| byte.is_ascii_digit()),
         "no exponent: {huge}"
     );
+}
+
+/// What a batch becomes: the request, and its body as a server reads it.
+fn built(batch: &[Reading]) -> (request::Request, Json) {
+    let request = request::build(batch, &table().table).unwrap();
+    let body = serde_json::from_str(&request.body).unwrap();
+    (request, body)
+}
+
+/// The dimensions of a record, or of what records share.
+fn dimensions(record: &Json) -> Vec<(String, String)> {
+    let text = |json: &Json| json.as_str().unwrap().to_owned();
+    let all = record["Dimensions"].as_array().cloned().unwrap_or_default();
+    let pair = |one: &Json| (text(&one["Name"]), text(&one["Value"]));
+    all.iter().map(pair).collect()
+}
+
+#[test]
+fn whatever_a_text_holds_it_reaches_the_server() {
+    let mut one = reading("d \"1\"\n", 1, &[("t", 1.0)]);
+    let wild = "\u{1}\\ \" \u{e9} \u{1f600} \t";
+    one.dimensions = vec![(wild.into(), wild.into())];
+    one.measures = vec![
+        ("b".into(), Value::Bool(true)),
+        ("i".into(), Value::Int(i64::MIN)),
+        ("s".into(), Value::Text(wild.into())),
+    ];
+    let (_, body) = built(&[one]);
+    let expected = serde_json::json!({
+        "DatabaseName": "iot",
+        "TableName": "readings",
+        "CommonAttributes": {
+            "MeasureValueType": "MULTI",
+            "TimeUnit": "NANOSECONDS",
+            "MeasureName": "b+i+s",
+            "Dimensions": [
+                { "Name": "device_id", "Value": "d \"1\"\n" },
+                { "Name": wild, "Value": wild },
+            ],
+        },
+        "Records": [{
+            "Time": "1",
+            "MeasureValues": [
+                { "Name": "b", "Value": "true", "Type": "BOOLEAN" },
+                { "Name": "i", "Value": "-9223372036854775808", "Type": "BIGINT" },
+                { "Name": "s", "Value": wild, "Type": "VARCHAR" },
+            ],
+        }],
+    });
+    assert_eq!(body, expected);
 }
 
 fn any_reading() -> impl Strategy<Value = Reading> {
@@ -121,16 +170,13 @@ proptest! {
     fn common_and_own_attributes_together_are_the_reading_and_never_overlap(
         batch in proptest::collection::vec(any_reading(), 1..8),
     ) {
-        let request = request::build(&batch, &table().table).unwrap();
-        let common = request.common.unwrap();
-        for (record, &index) in request.records.iter().zip(&request.order) {
+        let (request, body) = built(&batch);
+        let common = &body["CommonAttributes"];
+        let records = body["Records"].as_array().unwrap();
+        prop_assert_eq!(records.len(), batch.len());
+        for (record, &index) in records.iter().zip(&request.order) {
             let reading = &batch[index];
-            let mut merged: Vec<(String, String)> = common
-                .dimensions()
-                .iter()
-                .chain(record.dimensions())
-                .map(|d| (d.name().to_owned(), d.value().to_owned()))
-                .collect();
+            let mut merged = [dimensions(common), dimensions(record)].concat();
             merged.sort();
             let mut expected: Vec<(String, String)> = reading
                 .dimensions
@@ -140,17 +186,16 @@ proptest! {
             expected.push(("device_id".to_owned(), reading.device.to_string()));
             expected.sort();
             prop_assert_eq!(merged, expected);
-            prop_assert_eq!(
-                record.measure_name().or(common.measure_name()),
-                Some(&*reading.measures[0].0)
-            );
+            let name = record.get("MeasureName").unwrap_or(&common["MeasureName"]);
+            prop_assert_eq!(name.as_str(), Some(&*reading.measures[0].0));
         }
     }
 
     #[test]
     fn a_double_reads_back_as_itself(value in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL) {
-        let request = request::build(&[reading("d", 1, &[("t", value)])], &table().table).unwrap();
-        let text = request.records[0].measure_values()[0].value().to_owned();
+        let (_, body) = built(&[reading("d", 1, &[("t", value)])]);
+        let text = &body["Records"][0]["MeasureValues"][0]["Value"];
+        let text = text.as_str().unwrap();
         prop_assert!(!text.contains(['e', 'E']));
         prop_assert_eq!(text.parse::<f64>().unwrap(), value);
     }
