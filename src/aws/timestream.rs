@@ -81,13 +81,12 @@ impl Timestream {
 
     fn note_names(&self, batch: &[Reading], measure_names: &[String]) {
         // A batch's readings are mostly alike, and those of one shard share their names.
-        let mut last: &[(Arc<str>, Value)] = &[];
+        type Measure = (Arc<str>, Value);
+        let mut last: &[Measure] = &[];
         let mut others = Vec::new();
         for reading in batch {
             let measures = &reading.measures[..];
-            let same = |(one, other): (&(Arc<str>, Value), &(Arc<str>, Value))| {
-                Arc::ptr_eq(&one.0, &other.0)
-            };
+            let same = |(one, other): (&Measure, &Measure)| Arc::ptr_eq(&one.0, &other.0);
             let is_same = measures.len() == last.len() && measures.iter().zip(last).all(same);
             if !is_same {
                 others.push(measures);
