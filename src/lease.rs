@@ -43,7 +43,8 @@
 //!
 //! **Why it settles.** A worker takes at most its fair share at first and the rest a moment later;
 //! it asks the most loaded for a lease only while that one has two more ([`share`]), each of which
-//! lowers the sum of squares. Ended leases, and those still barred by a parent, weigh nothing.
+//! lowers the sum of squares. Ended leases, and those still barred by a parent, weigh nothing. Where
+//! leases are spread by throughput, the heavy ones move instead ([`weigh`]).
 //!
 //! The numbered invariants stand in [`invariant`]; `tests/simulation` checks them after
 //! every event of thousands of bad days.
@@ -60,11 +61,12 @@ pub mod options;
 pub mod row;
 pub mod share;
 pub mod talk;
+pub mod weigh;
 
 pub use change::{Answer, Author, Change, NewLease};
 pub use item::{Item, Value};
 pub use keeper::{Effect, Input, Keeper, Listed, Note, Status};
-pub use options::{Fleet, Initial, Options};
+pub use options::{Fleet, Initial, Options, Weight};
 pub use row::Row;
 
 /// Why this worker may take no lease from this table.

@@ -9,6 +9,7 @@ pub mod http;
 pub mod leases;
 pub mod metric;
 pub mod operator;
+pub mod rates;
 pub mod replay;
 pub mod settings;
 pub mod shutdown;

@@ -13,7 +13,7 @@ use crate::push;
 use crate::service::broadcaster;
 use crate::service::settings::{
     Fleet, FrameFormat, InfluxApi, InfluxTarget, InitialPosition, MeasureName, Measurement, Owed,
-    QueueFormat, ReadMode, RecordVersion, Settings, Streams, TableRoute, TimestreamTarget,
+    QueueFormat, ReadMode, RecordVersion, Settings, Streams, TableRoute, TimestreamTarget, Weight,
     WorkerSettings,
 };
 use crate::service::shutdown::Shares;
@@ -51,6 +51,10 @@ pub fn leases(settings: &Settings) -> lease::Options {
         fleet: match lease.fleet {
             Fleet::Tidewire => lease::Fleet::Tidewire,
             Fleet::Mixed => lease::Fleet::Mixed,
+        },
+        weight: match lease.weight {
+            Weight::Count => lease::Weight::Count,
+            Weight::Throughput => lease::Weight::Throughput,
         },
         ..lease::Options::lasting(millis(lease.duration_ms))
     }

@@ -16,7 +16,7 @@ use crate::model::WorkerId;
 use crate::service::http::beat::Beats;
 use crate::service::settings::{Settings, WorkerSettings};
 use crate::service::tasks::Tasks;
-use crate::service::{entropy, leases, worker};
+use crate::service::{entropy, leases, rates, worker};
 
 /// Events to and words from the reading side that may wait. Neither side waits for the other:
 /// both keep what finds no room, so this bounds nothing but a hand-over's size.
@@ -146,6 +146,14 @@ impl Plan {
             let stop = shutdown.clone();
             tasks.spawn("timestream-endpoint", async move {
                 stop.run_until_cancelled(discovery.keep_fresh()).await;
+            });
+        }
+        if self.lease_options.weighs_throughput() {
+            let read = self.readings_to.subscribe();
+            let report = rates::report(read, says_to.clone(), clock.clone());
+            let stop = shutdown.clone();
+            tasks.spawn("rates", async move {
+                stop.run_until_cancelled(report).await;
             });
         }
         let leasing = leases::run(

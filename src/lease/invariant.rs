@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::item::{Item, Value, name};
 use super::row::Row;
+use super::weigh::{self, Owned};
 use crate::model::{Checkpoint, ShardId, WorkerId};
 
 /// A numbered invariant of the design.
@@ -133,6 +134,24 @@ pub fn balanced(loads: &BTreeMap<WorkerId, usize>) -> Result<(), Broken> {
     hold(most - least <= 1, Id::L7, || {
         format!("leases are spread {loads:?}")
     })
+}
+
+/// L7 where leases are spread by what their shards carry: no worker lacks so much that one of these
+/// leases would make it, and the one who has it, more equal.
+///
+/// # Errors
+/// One does.
+pub fn balanced_by_weight<'a>(
+    leases: &'a [Owned],
+    workers: impl Iterator<Item = &'a WorkerId> + Clone,
+) -> Result<(), Broken> {
+    for me in workers.clone() {
+        let asked = weigh::askings(leases, workers.clone(), me, usize::MAX);
+        hold(asked.is_empty(), Id::L7, || {
+            format!("{me} carries too little, {asked:?} would help")
+        })?;
+    }
+    Ok(())
 }
 
 /// L9: a checkpoint against how far the shard is done without a gap.

@@ -94,4 +94,6 @@ pub mod name {
     pub const RECEIVER: &str = "tw_receiver";
     /// Where `LATEST` or `AT_TIMESTAMP` begins, milliseconds since the epoch.
     pub const START_MS: &str = "tw_start_ms";
+    /// Bytes a second that the shard carried lately; written where leases are spread by that.
+    pub const RATE: &str = "tw_rate";
 }

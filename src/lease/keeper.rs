@@ -9,6 +9,7 @@ mod observe;
 mod settle;
 mod status;
 mod sync;
+mod weight;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,6 +103,8 @@ struct Held {
     first_sent: Option<Millis>,
     /// How far the worker got, where the row does not say so yet.
     reached: Option<crate::model::Checkpoint>,
+    /// Bytes a second that it carried lately, by the worker.
+    rate: Option<u64>,
     phase: Phase,
 }
 

@@ -29,6 +29,16 @@ pub enum Fleet {
     Mixed,
 }
 
+/// What makes a lease heavy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weight {
+    /// Nothing: each counts one.
+    #[default]
+    Count,
+    /// What its shard carried lately.
+    Throughput,
+}
+
 /// The keeper's settings. `Default` is what [`crate::lease`] argues for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -74,6 +84,9 @@ pub struct Options {
     pub cleanup: bool,
     /// Who else works on the table.
     pub fleet: Fleet,
+    /// By what leases are spread; the same for all workers. With Java workers, by count whatever
+    /// this says: they know of nothing else.
+    pub weight: Weight,
 }
 
 /// What one read unit reads.
@@ -116,6 +129,7 @@ impl Default for Options {
             streams: None,
             cleanup: true,
             fleet: Fleet::Tidewire,
+            weight: Weight::Count,
         }
     }
 }
@@ -178,6 +192,12 @@ impl Options {
     #[must_use]
     pub fn mixed(&self) -> bool {
         self.fleet == Fleet::Mixed
+    }
+
+    /// Whether leases are spread by what their shards carry.
+    #[must_use]
+    pub fn weighs_throughput(&self) -> bool {
+        self.weight == Weight::Throughput && !self.mixed()
     }
 
     /// How long a free lease beyond our share is left to others. A Java worker looks at the table

@@ -1,4 +1,4 @@
-//! The row of one lease: KCL's attributes, and four of ours.
+//! The row of one lease: KCL's attributes, and five of ours.
 
 use std::collections::BTreeSet;
 
@@ -34,6 +34,8 @@ pub struct Row {
     pub receiver: Option<WorkerId>,
     /// `tw_start_ms`.
     pub start_ms: Option<EpochMillis>,
+    /// `tw_rate`.
+    pub rate: Option<u64>,
 }
 
 /// A lease under way from one live worker to another.
@@ -196,6 +198,7 @@ fn lease(key: &str, item: &Item) -> Result<Row, String> {
         start_ms: number(item, name::START_MS)?
             .and_then(|ms| i64::try_from(ms).ok())
             .map(EpochMillis),
+        rate: number(item, name::RATE)?,
     })
 }
 

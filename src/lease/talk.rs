@@ -56,6 +56,15 @@ pub enum Say {
         /// How far.
         checkpoint: Checkpoint,
     },
+    /// How much was read lately; where leases are spread by that, it is written beside the heartbeat.
+    Rate {
+        /// The shard.
+        shard: ShardId,
+        /// The ownership under which it was read.
+        epoch: LeaseCounter,
+        /// How much.
+        bytes_per_s: u64,
+    },
     /// The shard is closed and everything in it is done.
     Ended {
         /// The shard.

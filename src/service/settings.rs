@@ -24,7 +24,7 @@ pub use decoding::{
 pub use key::{Key, Section};
 pub use kinds::{
     ByteSize, Fleet, FrameFormat, InfluxApi, InitialPosition, Listen, LogFormat, LogLevel,
-    MeasureName, Measurement, Owed, QueueFormat, ReadMode, RecordVersion, TableRoute, Url,
+    MeasureName, Measurement, Owed, QueueFormat, ReadMode, RecordVersion, TableRoute, Url, Weight,
 };
 pub use problem::{Place, Problem, Problems};
 pub use role::{

@@ -68,6 +68,7 @@ impl Epochs {
                 checkpoint,
             } => (shard, epoch, checkpoint.clone()),
             Say::Ended { shard, epoch, .. } => (shard, epoch, Some(Checkpoint::ShardEnd)),
+            Say::Rate { .. } => return,
         };
         let ownership = self.of.get_mut(&(id, shard.clone()));
         if let Some(ownership) = ownership.filter(|it| it.epoch == *epoch) {

@@ -16,7 +16,7 @@ mod shards;
 mod town;
 
 use shards::stream;
-use tidewire::lease::Options;
+use tidewire::lease::{Options, Weight, invariant};
 use town::Town;
 
 /// How long a fleet must rest to be called at rest.
@@ -113,6 +113,69 @@ fn a_killed_workers_leases_are_read_within_a_lease_and_a_second() {
         town.until(killed_at + 11_000, Town::all_read).unwrap();
         let gap = town.gaps_ms.iter().max().unwrap();
         println!("one of {workers} is killed: a shard was not read for {gap} ms at most");
+    }
+}
+
+/// Some shards carry far more than others: the first the most, the next half of that, a third, ...
+fn skewed(town: &mut Town, shards: u64, turn: u64) {
+    let rates = stream(shards).into_iter().zip(0..).map(|(shard, number)| {
+        let rank = (number + turn) % shards + 1;
+        (shard.id, 500_000 / rank)
+    });
+    town.rates = rates.collect();
+}
+
+/// Runs for so long, and then nothing moves any more for a minute, and nobody wants anything.
+fn weighed_rests(town: &mut Town, settle_ms: u64) {
+    let (begun, grants) = (town.now, town.grants);
+    town.run(begun + settle_ms);
+    let moved = town.grants - grants;
+    let last = town.last_move.saturating_sub(begun);
+    let grants = town.grants;
+    town.run(town.now + REST_MS);
+    assert_eq!(
+        town.grants, grants,
+        "a lease moved at {} ms",
+        town.last_move
+    );
+    let workers = town.loads();
+    let owned = town.owned();
+    invariant::balanced_by_weight(&owned, workers.keys()).unwrap();
+    let carried = town.carried();
+    let least = carried.values().min().unwrap();
+    let most = carried.values().max().unwrap();
+    println!(
+        "  {} workers: {moved} leases moved, the last was asked for after {last} ms; a worker carries {least} to {most} bytes a second, of {} leases {:?}",
+        workers.len(),
+        owned.len(),
+        workers.values().collect::<Vec<_>>()
+    );
+    // No worker has twice what another has, the one with a single shard that does apart.
+    let alone = workers.values().any(|leases| *leases == 1);
+    assert!(alone || *most <= least * 2, "{carried:?}");
+}
+
+#[test]
+fn by_throughput_hot_shards_are_parted_and_then_rest() {
+    for (shards, workers) in [(16, 2), (64, 4), (100, 7)] {
+        let options = Options {
+            weight: Weight::Throughput,
+            ..Options::default()
+        };
+        println!("{shards} shards, of which some carry far more, by throughput:");
+        let mut town = Town::new(stream(shards), options);
+        skewed(&mut town, shards, 0);
+        for number in 0..workers {
+            town.start(number * 100);
+        }
+        weighed_rests(&mut town, 60_000);
+        // Others become the hot ones.
+        skewed(&mut town, shards, shards / 2);
+        weighed_rests(&mut town, 60_000);
+        town.start(town.now);
+        weighed_rests(&mut town, 60_000);
+        town.kill(0);
+        weighed_rests(&mut town, 60_000);
     }
 }
 

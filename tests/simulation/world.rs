@@ -322,6 +322,7 @@ impl Sim {
         let Input::Said(
             Say::Checkpoint { shard, epoch, .. }
             | Say::Drained { shard, epoch, .. }
+            | Say::Rate { shard, epoch, .. }
             | Say::Ended { shard, epoch, .. },
         ) = input
         else {

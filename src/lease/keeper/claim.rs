@@ -14,9 +14,11 @@ pub(super) struct Spread {
     pub(super) total: usize,
     /// Leases that anyone may take.
     pub(super) free: usize,
+    /// Who has which.
+    pub(super) owned: Vec<(ShardId, WorkerId)>,
     /// Rows that may not be read yet; they weigh nothing, as ended ones do, unless Java workers
     /// count too.
-    blocked: BTreeSet<ShardId>,
+    pub(super) blocked: BTreeSet<ShardId>,
     /// A row's parents are in doubt until the stream is listed again.
     unlisted: bool,
 }
@@ -28,10 +30,12 @@ impl Keeper {
             loads: BTreeMap::from([(me.clone(), 0)]),
             total: 0,
             free: 0,
+            owned: Vec::new(),
             blocked: BTreeSet::new(),
             unlisted: false,
         };
         let all_weigh = self.options.mixed();
+        let by_weight = self.options.weighs_throughput();
         for (shard, seen) in &self.seen.0 {
             let gate = match seen.row.ended() {
                 true => Gate::Open,
@@ -51,7 +55,12 @@ impl Keeper {
                 _ => seen.row.owner.as_ref(),
             };
             match owner {
-                Some(owner) => *spread.loads.entry(owner.clone()).or_default() += 1,
+                Some(owner) => {
+                    *spread.loads.entry(owner.clone()).or_default() += 1;
+                    if by_weight {
+                        spread.owned.push((shard.clone(), owner.clone()));
+                    }
+                }
                 None => spread.free += usize::from(gate == Gate::Open),
             }
         }
@@ -132,6 +141,9 @@ impl Keeper {
             return;
         }
         let spread = self.spread();
+        if self.options.weighs_throughput() {
+            return self.balance_weights(now, &spread);
+        }
         let asked = self.wanted_from(&spread);
         let mut chosen = BTreeSet::new();
         for owner in asked {
@@ -154,14 +166,17 @@ impl Keeper {
                     self.take_as(now, &row, "stolen");
                     continue;
                 }
-                let counter = row.counter;
-                let change = self.author.begin(&row);
-                self.send(now, Op::Begin, change, counter);
+                self.ask(now, &row);
             }
         }
     }
 
-    fn may_ask(&self, shard: &ShardId, seen: &Seen, now: Millis) -> bool {
+    pub(super) fn ask(&mut self, now: Millis, row: &Row) {
+        let change = self.author.begin(row);
+        self.send(now, Op::Begin, change, row.counter);
+    }
+
+    pub(super) fn may_ask(&self, shard: &ShardId, seen: &Seen, now: Millis) -> bool {
         (seen.row.owned_by_tidewire() || self.options.mixed())
             && seen.row.handover().is_none()
             && !seen.expired

@@ -68,6 +68,7 @@ impl Keeper {
                 again_at: now,
                 first_sent: None,
                 reached: None,
+                rate: None,
                 phase: if leaving {
                     Phase::Drained
                 } else {
@@ -176,6 +177,7 @@ impl Keeper {
     /// What the worker reports. Reports of an earlier ownership are not listened to.
     pub(super) fn said(&mut self, now: Millis, say: Say) {
         let (Say::Checkpoint { shard, epoch, .. }
+        | Say::Rate { shard, epoch, .. }
         | Say::Ended { shard, epoch, .. }
         | Say::Drained { shard, epoch, .. }) = &say;
         let Some(held) = self.held.get_mut(shard) else {
@@ -186,6 +188,7 @@ impl Keeper {
         }
         match say {
             Say::Checkpoint { checkpoint, .. } => held.reach(checkpoint),
+            Say::Rate { bytes_per_s, .. } => held.rate = Some(bytes_per_s),
             Say::Drained { checkpoint, .. } => {
                 if let Some(checkpoint) = checkpoint {
                     held.reach(checkpoint);
@@ -260,7 +263,7 @@ impl Keeper {
                     let kept = self.options.mixed();
                     self.author.end(&held.row, &held.children(), kept)
                 }
-                _ => self.author.renew(&held.row, reached),
+                _ => held.weighed(self.author.renew(&held.row, reached), &self.options),
             };
             if op == Op::Release {
                 self.parting.released.insert(shard);

@@ -60,6 +60,7 @@ impl Keeper {
             again_at: now,
             first_sent: None,
             reached: None,
+            rate: None,
             phase: Phase::Ended,
         };
         self.receiving.remove(&shard);

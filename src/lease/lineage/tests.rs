@@ -36,6 +36,7 @@ fn leases(rows: &[(u64, &[u64], &str)]) -> BTreeMap<ShardId, Row> {
         tw_owner: None,
         receiver: None,
         start_ms: None,
+        rate: None,
     };
     let rows = rows.iter().map(row);
     rows.map(|row| (row.shard.clone(), row)).collect()

@@ -176,6 +176,7 @@ impl World {
                 assert!(toy.ended || toy.checkpoint == toy.handed_on);
                 toy.slot = None;
             }
+            Say::Rate { .. } => panic!("the pipeline tells no rates"),
             Say::Ended { shard, .. } => {
                 let (shard, _) = place(&shard, &seq(0));
                 let records = self.shards[shard].records.len();

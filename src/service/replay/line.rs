@@ -57,6 +57,8 @@ pub async fn keep(
                 Some(Say::Checkpoint { shard, checkpoint, .. }) => {
                     done = passed(&desk, &shard, Some(checkpoint));
                 }
+                // Only the keeper of leases spreads work.
+                Some(Say::Rate { .. }) => {}
                 Some(Say::Ended { shard, .. }) => {
                     granted.remove(&shard);
                     done = desk.done(&shard, None);

@@ -227,6 +227,8 @@ impl<S: Stream> Keeper<S> {
             Say::Checkpoint {
                 shard, checkpoint, ..
             } => self.passed(&shard, checkpoint),
+            // Only the keeper of leases spreads work.
+            Say::Rate { .. } => {}
             Say::Ended { shard, .. } => self.set(&shard, State::Done),
             Say::Drained {
                 shard, checkpoint, ..

@@ -93,6 +93,16 @@ choice! {
 }
 
 choice! {
+    /// By what leases are spread over workers.
+    Weight "`count` or `throughput`" {
+        /// Each counts one.
+        Count = "count",
+        /// By what its shard carried in the last minute.
+        Throughput = "throughput",
+    }
+}
+
+choice! {
     /// How readings are put into SQS messages.
     QueueFormat "`packed` or `single`" {
         /// Many readings a message, up to 62 KB.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Settings;
 use super::decoding::{DeviceIdFrom, Envelope, Format, TimeUnit};
-use super::kinds::{InfluxApi, InitialPosition, QueueFormat, ReadMode};
+use super::kinds::{Fleet, InfluxApi, InitialPosition, QueueFormat, ReadMode, Weight};
 use super::reader::Reader;
 use crate::lease::Options;
 
@@ -128,6 +128,13 @@ fn lease(settings: &Settings, reader: &mut Reader<'_>) {
                 lease.duration_ms,
                 options.fence_margin.as_millis()
             ),
+        );
+    }
+    if lease.weight == Weight::Throughput && lease.fleet == Fleet::Mixed {
+        reader.clash(
+            "lease",
+            &["weight", "fleet"],
+            "Java workers count leases and nothing else: leave `weight` out in a mixed fleet",
         );
     }
     if lease.scan_every_ms >= lease.duration_ms {

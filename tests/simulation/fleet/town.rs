@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidewire::lease::keeper::{Effect, Note};
+use tidewire::lease::row::{self, Entry};
 use tidewire::lease::talk::{Event, Say};
+use tidewire::lease::weigh::Owned;
 use tidewire::lease::{Answer, Author, Change, Input, Item, Keeper, Listed, Options};
 use tidewire::model::{EpochMillis, LeaseCounter, Millis, Shard, ShardId, WorkerId};
+
+#[path = "looks.rs"]
+mod looks;
 
 use super::meter::Meter;
 use super::shards::sequence;
@@ -67,6 +72,8 @@ pub(crate) struct Town {
     pub(crate) grants: u64,
     pub(crate) last_move: u64,
     pub(crate) meter: Meter,
+    /// What each shard carries, bytes a second; empty: nobody measures.
+    pub(crate) rates: BTreeMap<ShardId, u64>,
 }
 
 impl Town {
@@ -88,6 +95,7 @@ impl Town {
             grants: 0,
             last_move: 0,
             meter: Meter::default(),
+            rates: BTreeMap::new(),
         }
     }
 
@@ -136,27 +144,6 @@ impl Town {
             self.readers.remove(shard);
             self.unread.insert(shard.clone(), self.now);
         }
-    }
-
-    /// How many shards each worker reads that is not about to leave.
-    pub(crate) fn loads(&self) -> BTreeMap<WorkerId, usize> {
-        let stay = self.workers.values().filter(|worker| !worker.leaving);
-        stay.map(|worker| (worker.keeper.me().clone(), worker.reading.len()))
-            .collect()
-    }
-
-    /// Every shard is read, and no worker reads two more than another.
-    pub(crate) fn settled(&self) -> bool {
-        let loads = self.loads();
-        let (least, most) = (loads.values().min(), loads.values().max());
-        let even = least
-            .zip(most)
-            .is_some_and(|(least, most)| most - least <= 1);
-        even && self.readers.len() == self.shards.len()
-    }
-
-    pub(crate) fn all_read(&self) -> bool {
-        self.readers.len() == self.shards.len()
     }
 
     /// Runs until `done`; answers with when that was, or `None` if it was not by `deadline`.
@@ -364,6 +351,7 @@ impl Town {
         if self.reads(id, &shard, epoch) {
             let again = What::Report(shard.clone(), epoch);
             self.push(self.now + REPORT_MS, id, again);
+            self.measure(id, &shard, epoch);
             let checkpoint = sequence(self.now);
             let say = Say::Checkpoint {
                 shard,
@@ -374,12 +362,17 @@ impl Town {
         }
     }
 
-    /// The rows as they are.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &Item> {
-        self.rows.values()
-    }
-
-    pub(crate) fn running(&self) -> BTreeSet<usize> {
-        self.workers.keys().copied().collect()
+    /// A mean of the last minute still differs by a tenth now and then.
+    fn measure(&mut self, id: usize, shard: &ShardId, epoch: LeaseCounter) {
+        if let Some(rate) = self.rates.get(shard) {
+            let bytes_per_s = rate * self.dice.between(900, 1_100) / 1_000;
+            let shard = shard.clone();
+            let say = Say::Rate {
+                shard,
+                epoch,
+                bytes_per_s,
+            };
+            self.step(id, Input::Said(say));
+        }
     }
 }

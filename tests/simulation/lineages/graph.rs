@@ -136,6 +136,7 @@ pub(crate) fn created(new: &NewLease) -> Row {
         tw_owner: None,
         receiver: None,
         start_ms: new.start_ms,
+        rate: None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::decoding::{
 use super::super::key::section;
 use super::super::kinds::{
     ByteSize, Fleet, InfluxApi, InitialPosition, MeasureName, Measurement, QueueFormat, ReadMode,
-    RecordVersion, TableRoute, Url,
+    RecordVersion, TableRoute, Url, Weight,
 };
 use super::super::secret::Secret;
 use crate::model::EpochMillis;
@@ -76,6 +76,9 @@ section! {
         /// Who else works on the table: workers of ours only, or Java KCL's too (2.x, or 3.5
         /// configured `COMPATIBLE_WITH_2X_PHASE1`). The same for all workers of ours.
         fleet: Fleet = "tidewire";
+        /// By what leases are spread: their number, or the bytes their shards carried in the last
+        /// minute. The same for all workers; not with `fleet = "mixed"`.
+        weight: Weight = "count";
     }
 }
 
