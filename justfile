@@ -43,6 +43,12 @@ deny:
 audit:
     cargo deny check advisories
 
+# What others made: aggregates of the KPL, InfluxDB and VictoriaMetrics, another Kinesis
+check-peers:
+    tests/peers/check-kpl
+    checks/influx
+    checks/fan-out
+
 # The InfluxDB sink against Debian's InfluxDB and VictoriaMetrics, which apt-get brings
 check-influx:
     checks/influx

@@ -222,3 +222,45 @@ fn the_deployed_settings_suffice_for_what_is_deployed() {
     settings.worker().unwrap();
     settings.broadcaster(|_| None).unwrap();
 }
+
+/// Every test that the table of promises names is there.
+#[test]
+fn the_tests_that_hold_promises_exist() {
+    let page = text("docs/semantics.md");
+    let (_, table) = page
+        .split_once("## Which test holds what")
+        .expect("the page has its table");
+    let is_test = |word: &&str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        word.matches('_').count() > 2 && word.chars().all(plain)
+    };
+    let named: Vec<&str> = table
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(is_test)
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    let mut sources = String::new();
+    for directory in ["src", "tests"] {
+        gather(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(directory),
+            &mut sources,
+        );
+    }
+    let missing = |name: &&&str| !sources.contains(&format!("fn {name}("));
+    let missing: Vec<&&str> = named.iter().filter(missing).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+/// All Rust code below a directory.
+fn gather(below: std::path::PathBuf, to: &mut String) {
+    for entry in std::fs::read_dir(below).expect("the repository can be read") {
+        let path = entry.expect("the repository can be read").path();
+        if path.is_dir() {
+            gather(path, to);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            to.push_str(&std::fs::read_to_string(path).expect("sources are text"));
+        }
+    }
+}
