@@ -18,6 +18,10 @@ mod tickets;
 
 pub use tickets::{SESSION_EXPIRES_AT, TICKETS};
 
+/// Entries of `allowed` that count; the rest grants nothing. Each is asked at every post to its
+/// viewer, and the others must not wait for that.
+const ALLOWED_MAX: usize = 500;
+
 type Item = HashMap<String, AttributeValue>;
 
 /// What the table and its attributes are called; the defaults are the blog's.
@@ -333,7 +337,10 @@ fn hides_elements(value: Option<&AttributeValue>) -> bool {
 fn allowed(value: Option<&AttributeValue>) -> Option<Vec<String>> {
     let value = value?;
     match listed(Some(value)) {
-        Listed::Texts(texts) => Some(texts),
+        Listed::Texts(mut texts) => {
+            texts.truncate(ALLOWED_MAX);
+            Some(texts)
+        }
         Listed::Missing | Listed::Unreadable => Some(Vec::new()),
     }
 }

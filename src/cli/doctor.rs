@@ -3,24 +3,27 @@
 use clap::Args as ClapArgs;
 
 use super::failure::Failure;
-use super::{parts, print};
+use super::{options, parts, print};
 use crate::aws::connections::Names;
 use crate::aws::inspect::{self, Finding, Level};
+use crate::aws::key_set::Published;
 use crate::aws::kinesis::{Kinesis, StreamRef};
 use crate::aws::provision::{ConnectionTable, QueueKind, require};
 use crate::aws::screens::Management;
 use crate::aws::{Clients, Endpoints};
 use crate::door::connections::Screens as _;
 use crate::door::fault::CallFailed;
+use crate::door::key_set::KeySet as _;
 use crate::door::stream::Stream as _;
 use crate::model::ConnectionId;
 use crate::service::clock;
+use crate::service::gateway::keys::Keys;
 use crate::service::settings::{Settings, Streams, WorkerSettings};
 
 mod iam;
 
-/// Nobody has this one: it is no base64.
-const NOBODY: &str = "tidewire-doctor";
+/// Nobody has this one, and it looks as AWS's do: others are answered 400.
+const NOBODY: &str = "AAAAAAAAAAAAAAA=";
 
 /// What to look at, and how to say it.
 #[derive(Clone, Debug, ClapArgs)]
@@ -160,21 +163,29 @@ async fn worker(
             Ok((client, _)) => client,
             Err(failed) => return findings.red("Timestream", failed),
         };
-        let (database, table) = (&target.database, &target.table);
-        if let Err(unmet) = require::timestream(&client, database, table, clients.endpoints()).await
-        {
-            return findings.red("Timestream table", unmet);
+        for of in options::timestream_tables(settings, target) {
+            let (database, table) = (&of.database, &of.table);
+            let there = require::timestream(&client, database, table, clients.endpoints());
+            if let Err(unmet) = there.await {
+                findings.red("Timestream table", unmet);
+                continue;
+            }
+            let found = inspect::timestream(&client, database, table).await;
+            findings.add("Timestream table", found);
         }
-        let found = inspect::timestream(&client, database, table).await;
-        findings.add("Timestream table", found);
     }
     if let Some(target) = &needs.influx {
         match parts::influx(settings, target).await {
-            Ok(_) => {
-                let says =
-                    "the settings are usable; whether it takes readings shows with the first";
+            Ok(influx) => {
                 let what = format!("InfluxDB {}", target.url.as_str());
-                findings.all.push(Finding::new(Level::Green, what, says));
+                let (level, says) = match influx.probe().await {
+                    Ok(()) => (Level::Green, "answers, and lets us write".to_owned()),
+                    Err(away) => (
+                        Level::Yellow,
+                        format!("{away}: a worker waits until it is back"),
+                    ),
+                };
+                findings.all.push(Finding::new(level, what, says));
             }
             Err(failure) => findings.red("InfluxDB", failure),
         }
@@ -222,13 +233,31 @@ async fn screens(settings: &Settings, table: &str, clients: &Clients, findings: 
         Err(problems) => findings.red("settings of a broadcaster", problems),
     }
     match parts::gateway(settings, clients) {
+        Ok(_) => gateway(settings, findings).await,
+        Err(failure) => findings.red("gateway", failure),
+    }
+}
+
+/// Its settings are usable; are the keys that it is to read published?
+async fn gateway(settings: &Settings, findings: &mut Findings) {
+    let Some(url) = &settings.gateway.jwks_url else {
+        let says = "there is a way to check viewers' tokens";
+        return findings
+            .all
+            .push(Finding::new(Level::Green, "gateway", says));
+    };
+    let read = match Published::at(url.as_str()).fetch().await {
+        Ok(text) => Keys::of_jwks(&text).map_err(|error| error.to_string()),
+        Err(failed) => Err(failed.to_string()),
+    };
+    match read {
         Ok(_) => {
-            let says = "there is a way to check viewers' tokens";
+            let says = "the keys of viewers' tokens can be read from here";
             findings
                 .all
                 .push(Finding::new(Level::Green, "gateway", says));
         }
-        Err(failure) => findings.red("gateway", failure),
+        Err(why) => findings.red("gateway", format!("`gateway.jwks_url`: {why}")),
     }
 }
 

@@ -46,8 +46,9 @@ pub struct Keeper {
     scan: Poll,
     list: Poll,
     listing: Option<Listing>,
-    /// Shards whose rows seem to be missing, and since when.
-    doubted: BTreeMap<ShardId, Millis>,
+    /// Shards whose rows seem to be missing, since when, and the leases to make: as they were found
+    /// first, since what is put on the stream meanwhile is not to be passed over.
+    doubted: BTreeMap<ShardId, (Millis, NewLease)>,
     audit: Audit,
     scans: u64,
     /// When the last scan that was answered was sent.

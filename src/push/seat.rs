@@ -14,7 +14,7 @@ pub const LEASE: Duration = Duration::from_secs(6);
 /// Between two renewals: two may fail before the seat is lost.
 pub const RENEW_EVERY: Duration = Duration::from_secs(2);
 
-/// Between two looks at somebody else's seat; one read of half a capacity unit each.
+/// Between two looks at somebody else's seat; one consistent read of a capacity unit each.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How much sooner than [`LEASE`] its holder stops. Far more than twice the rate error of clocks

@@ -38,7 +38,10 @@ impl Tickets for Table {
         Ok(spent.attributes().map(|item| Ticket {
             principal: item.get(&self.names.principal).and_then(text),
             allowed: allowed(item.get(&self.names.allowed)),
-            session_expires_at: item.get(SESSION_EXPIRES_AT).and_then(epoch_seconds),
+            // What is there was meant as an end: one that cannot be read has passed.
+            session_expires_at: item
+                .get(SESSION_EXPIRES_AT)
+                .map(|value| epoch_seconds(value).unwrap_or(0)),
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! From Kinesis's answers to what the doors speak of.
 
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
+use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{self, SubscribeToShardEvent};
 use bytes::Bytes;
 
@@ -73,7 +74,7 @@ fn records(
     let record = |record: types::Record| {
         let arrival = record
             .approximate_arrival_timestamp
-            .and_then(|time| time.to_millis().ok())
+            .and_then(nearest_millis)
             .ok_or_else(|| unusable(operation, "a record has no arrival time"))?;
         Ok(Record {
             sub: 0,
@@ -114,4 +115,11 @@ fn children(
         .into_iter()
         .map(child)
         .collect()
+}
+
+/// An answer's time is a binary fraction of seconds, mostly a little beside the millisecond meant.
+fn nearest_millis(time: DateTime) -> Option<i64> {
+    const HALF_NS: i128 = 500_000;
+    let millis = (time.as_nanos() + HALF_NS).div_euclid(2 * HALF_NS);
+    i64::try_from(millis).ok()
 }

@@ -124,7 +124,11 @@ fn names(settings: &Settings, place: &Where) -> Vec<(&'static str, Vec<String>)>
     } else {
         vec!["*".to_owned()]
     };
-    let queues = settings.queue.urls.iter().map(|url| place.queue(url));
+    let mut urls: Vec<&Url> = settings.queue.urls.iter().collect();
+    // A broadcaster's config may name its queue alone.
+    let one = settings.broadcaster.queue_url.as_ref();
+    urls.extend(one.filter(|one| !settings.queue.urls.contains(one)));
+    let queues = urls.into_iter().map(|url| place.queue(url));
     let letters = settings
         .dead_letter
         .queue_url

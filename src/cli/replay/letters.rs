@@ -43,8 +43,9 @@ pub(super) struct Args {
     /// Letters whose reason holds this text.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// The sinks to write to, each getting the letters of its own stage, and those that did not
-    /// decode [default: every store; and the live queue for what it refused itself].
+    /// The sinks to write to, each getting the letters of its own stage; those that did not decode
+    /// only where every store is among them [default: every store; and the live queue for what it
+    /// refused itself].
     #[arg(long, value_name = "SINK", value_delimiter = ',')]
     only: Vec<Sink>,
     /// Show what each letter would become, write nothing, and leave all of them.
@@ -128,7 +129,13 @@ fn chosen(args: &Args, settings: &Settings) -> Result<(Vec<Sink>, BTreeSet<Stage
         Sink::Queue => Stage::Queue,
     });
     let mut stages: BTreeSet<Stage> = stages.collect();
-    stages.insert(Stage::Decode);
+    // What did not decode has been to no sink: its letter may go only once every store has it.
+    if super::stores(settings)?
+        .iter()
+        .all(|store| sinks.contains(store))
+    {
+        stages.insert(Stage::Decode);
+    }
     Ok((sinks, stages))
 }
 
@@ -232,7 +239,11 @@ struct Line {
 
 impl Line {
     async fn run(self) {
-        let desk = Arc::new(Desk::default());
+        // Nothing between the pipeline and a queue sees which readings a record makes.
+        let desk = Arc::new(match self.stage {
+            Stage::Queue => Desk::for_a_queue(Arc::new(self.options.decode.clone())),
+            _ => Desk::default(),
+        });
         let clock = Clock::start();
         let (events_to, events) = mpsc::channel(TALK_MAX);
         let (says_to, says) = mpsc::channel(TALK_MAX);
@@ -333,5 +344,43 @@ pub(super) fn told(
             report.stayed
         ))),
         Some(Ok(())) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_decode_goes_only_where_every_store_gets_it() {
+        let set = [
+            ("TIDEWIRE_SOURCE__STREAM", "toys"),
+            ("TIDEWIRE_TIMESTREAM__DATABASE", "d"),
+            ("TIDEWIRE_TIMESTREAM__TABLE", "t"),
+            ("TIDEWIRE_INFLUX__URL", "http://127.0.0.1:1"),
+            ("TIDEWIRE_INFLUX__ORG", "o"),
+            ("TIDEWIRE_INFLUX__BUCKET", "b"),
+            ("TIDEWIRE_QUEUE__URLS", "https://sqs.example/1/live"),
+            (
+                "TIDEWIRE_DEAD_LETTER__QUEUE_URL",
+                "https://sqs.example/1/dead",
+            ),
+        ];
+        let named = |name: &str| set.iter().find(|(key, _)| *key == name);
+        let settings = Settings::load(None, |name| Some(named(name)?.1.to_owned()));
+        let settings = settings.expect("the settings are complete");
+        let decodes = |only: &[Sink]| {
+            let args = Args {
+                stage: Vec::new(),
+                reason: None,
+                only: only.to_vec(),
+                dry_run: false,
+            };
+            let (_, stages) = chosen(&args, &settings).expect("every sink is set");
+            stages.contains(&Stage::Decode)
+        };
+        assert!(decodes(&[]) && decodes(&[Sink::Timestream, Sink::Influx]));
+        assert!(decodes(&[Sink::Timestream, Sink::Influx, Sink::Queue]));
+        assert!(!decodes(&[Sink::Timestream]) && !decodes(&[Sink::Queue]));
     }
 }

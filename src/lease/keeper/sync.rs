@@ -90,13 +90,13 @@ impl Keeper {
         let missing = lineage::missing(&listing.shards, &self.seen, initial, from);
         let looked_since = self.forgot_at.is_none_or(|at| at < self.scan_sent);
         let fresh_table = self.seen.0.is_empty() && looked_since;
-        let doubted = std::mem::take(&mut self.doubted);
+        let mut doubted = std::mem::take(&mut self.doubted);
         for new in missing {
-            let since = doubted.get(&new.shard).copied().unwrap_or(now);
+            let (since, new) = doubted.remove(&new.shard).unwrap_or((now, new));
             if fresh_table || self.scan_sent >= since + MISSING_FOR {
                 self.wanted.entry(new.shard.clone()).or_insert(new);
             } else {
-                self.doubted.insert(new.shard, since);
+                self.doubted.insert(new.shard.clone(), (since, new));
             }
         }
     }
@@ -107,7 +107,7 @@ impl Keeper {
         if self
             .doubted
             .values()
-            .any(|since| sent >= *since + MISSING_FOR)
+            .any(|(since, _)| sent >= *since + MISSING_FOR)
         {
             self.list_soon(now);
         }

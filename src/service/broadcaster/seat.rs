@@ -14,6 +14,7 @@ use crate::door::queue::QueueReceiver;
 use crate::model::{HolderId, Millis};
 use crate::push::seat::{Claim, Held, LOOK_EVERY, Verdict, Watch};
 use crate::service::clock::Clock;
+use crate::service::metric;
 
 /// A call of the table is given up after this: three fit between a renewal and the seat's end.
 const CALL_MAX: Duration = Duration::from_millis(1_300);
@@ -91,6 +92,8 @@ impl<T: Seats> Seat<T> {
         C: Connections + Clone,
         S: Screens + Clone,
     {
+        let place = options.push.place.index.to_string();
+        metrics::gauge!(metric::QUEUE_SERVED, "queue" => place).set(0.0);
         loop {
             let mut held = tokio::select! {
                 biased;
@@ -109,10 +112,11 @@ impl<T: Seats> Seat<T> {
                 status.clone(),
                 shutdown.clone(),
             );
+            // Renewing comes first: work that never rests would use up the task's turn each time.
             let end = tokio::select! {
                 biased;
-                done = work => End::Done(done),
                 () = self.renew(&mut held) => End::Lost,
+                done = work => End::Done(done),
             };
             self.holder.held.fetch_sub(1, Ordering::Relaxed);
             status.send_replace(Status::default());

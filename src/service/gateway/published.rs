@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::keys::Keys;
+use super::keys::{Keys, KeysError};
 use crate::door::key_set::KeySet;
 use crate::model::Millis;
 use crate::service::clock::Clock;
@@ -128,7 +128,11 @@ impl Published {
             return;
         }
         let read = match timeout(FETCH_WAIT, self.set.fetch()).await {
-            Ok(Ok(text)) => Keys::of_jwks(&text).map_err(|error| error.to_string()),
+            // Every key was withdrawn: that is an answer, too, and the old ones are believed no more.
+            Ok(Ok(text)) => match Keys::of_jwks(&text) {
+                Err(KeysError::NoUsableKey) => Ok(Keys::none()),
+                read => read.map_err(|error| error.to_string()),
+            },
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {FETCH_WAIT:?}")),
         };

@@ -1,13 +1,15 @@
 //! Letters as if they were a stream: the shards they came from, with what is left of their records.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::decode::aggregate::Aggregate;
+use crate::decode::{self, Decoder};
+
 use crate::door::dead_letters::DeadLetters;
 use crate::door::fault::{CallFailed, Fault};
 use crate::door::stream::{Error, NoSubscription, Page, ShardIterator, Stream};
@@ -89,11 +91,41 @@ struct State {
 /// The letters of one stage. It is the stream that they are read from, and the queue that takes
 /// what is refused again.
 #[derive(Debug, Default)]
-pub struct Desk(Mutex<State>);
+pub struct Desk {
+    state: Mutex<State>,
+    /// Where no store is there to see which readings a record makes.
+    decoder: Option<Mutex<Decoder>>,
+}
 
 impl Desk {
+    /// Of letters that go to a queue alone.
+    #[must_use]
+    pub fn for_a_queue(options: Arc<decode::Options>) -> Self {
+        Self {
+            state: Mutex::default(),
+            decoder: Some(Mutex::new(Decoder::new(options))),
+        }
+    }
+
+    /// Whether the record makes that reading, where nobody else will see it. What an aggregate's
+    /// user records make is not looked at: the letter of one of them carries it alone.
+    fn makes(&self, shard: &ShardId, record: &Record, index: u32) -> bool {
+        let Some(decoder) = &self.decoder else {
+            return false;
+        };
+        if Aggregate::is_begun_by(record) {
+            return true;
+        }
+        let mut decoder = decoder.lock().unwrap_or_else(PoisonError::into_inner);
+        let decoded = decoder.decode(shard, record, record.sub);
+        decoded.is_ok_and(|decoded| {
+            let mut readings = decoded.readings.iter();
+            readings.any(|reading| reading.position.index == index)
+        })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a letter with its payload on the way; whether its shard is a new one.
@@ -106,8 +138,15 @@ impl Desk {
             seq: letter.seq.clone(),
             sub: letter.sub,
         };
+        let made = letter
+            .i
+            .filter(|index| self.makes(&letter.shard, &record, *index));
         let mut state = self.state();
         let is_new = !state.shards.contains_key(&letter.shard);
+        if let Some(index) = made {
+            let (shard, about) = (letter.shard.clone(), about.clone());
+            state.made.insert((shard, about, index));
+        }
         if let Some(index) = letter.i {
             let key = (letter.shard.clone(), about.clone());
             state.wanted.entry(key).or_default().insert(index);
@@ -265,99 +304,4 @@ impl DeadLetters for Desk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Stage;
-
-    fn letter(seq: u32, sub: u64, index: Option<u32>, data: &[u8]) -> DeadLetter {
-        DeadLetter {
-            v: 1,
-            stage: Stage::Timestream,
-            reason: "conflict".to_owned(),
-            stream: "toys".into(),
-            shard: "shard".into(),
-            seq: seq.to_string().parse().expect("a decimal"),
-            sub,
-            i: index,
-            partition_key: None,
-            arrival_ms: EpochMillis(5),
-            data_base64: Some(STANDARD.encode(data)),
-            data_left_out_bytes: None,
-        }
-    }
-
-    fn about(seq: u32, sub: u64) -> About {
-        About {
-            seq: seq.to_string().parse().expect("a decimal"),
-            sub,
-        }
-    }
-
-    fn ids(through: &[Through]) -> Vec<(&str, bool)> {
-        let stays = |one: &'_ Through| one.stays.is_some();
-        through
-            .iter()
-            .map(|one| (one.id.as_str(), stays(one)))
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn letters_are_read_as_records_of_their_shard_until_there_are_no_more() {
-        let desk = Desk::default();
-        let shard = ShardId::from("shard");
-        assert_eq!(desk.put("a", &letter(1, 7, None, b"x")), Ok(true));
-        assert_eq!(desk.put("b", &letter(2, 0, None, b"y")), Ok(false));
-        let mut bare = letter(3, 0, None, b"z");
-        bare.data_base64 = None;
-        assert!(desk.put("c", &bare).is_err());
-        let place = desk.iterator(&shard, &Start::TrimHorizon).await;
-        let place = place.expect("it is in memory");
-        let page = desk.records(&place, 10).await.expect("it is in memory");
-        let read: Vec<_> = page
-            .records
-            .iter()
-            .map(|r| (r.seq.as_str(), r.sub))
-            .collect();
-        assert_eq!(read, [("1", 7), ("2", 0)]);
-        assert!(page.next.is_some(), "more may come");
-        desk.close();
-        let page = desk.records(&place, 10).await.expect("it is in memory");
-        assert_eq!((page.records.len(), page.next), (0, None));
-    }
-
-    #[tokio::test]
-    async fn a_letter_is_through_when_its_record_is_done_and_stays_where_its_reading_is_refused() {
-        let desk = Desk::default();
-        let shard = ShardId::from("shard");
-        for (id, index) in [("a", 0), ("b", 1), ("c", 9)] {
-            desk.put(id, &letter(1, 0, Some(index), b"x"))
-                .expect("it has data");
-        }
-        assert!(desk.wants(&shard, &about(1, 0), 0) && desk.wants(&shard, &about(1, 0), 1));
-        assert!(
-            !desk.wants(&shard, &about(1, 0), 2),
-            "nobody wrote a letter about it"
-        );
-        let refused = letter(1, 0, Some(1), b"x");
-        desk.file(&[refused]).await.expect("it is in memory");
-        // Which of the three is meant is not known: the first at least.
-        assert_eq!(ids(&desk.done(&shard, Some(&about(1, 0)))), [("a", false)]);
-        // One's reading is refused, the other's is not made any more.
-        assert_eq!(ids(&desk.done(&shard, None)), [("b", true), ("c", true)]);
-        assert_eq!(desk.under_way(), 0);
-    }
-
-    #[tokio::test]
-    async fn an_aggregate_is_through_only_with_what_comes_after_it() {
-        let desk = Desk::default();
-        let shard = ShardId::from("shard");
-        let aggregate = [0xf3, 0x89, 0x9a, 0xc2, 1];
-        desk.put("a", &letter(1, 0, None, &aggregate))
-            .expect("it has data");
-        desk.put("b", &letter(2, 0, None, b"x"))
-            .expect("it has data");
-        assert_eq!(ids(&desk.done(&shard, Some(&about(1, 3)))), []);
-        let both = desk.done(&shard, Some(&about(2, 0)));
-        assert_eq!(ids(&both), [("a", false), ("b", false)]);
-    }
-}
+mod tests;

@@ -239,6 +239,19 @@ fn fair(settings: &Settings, reader: &mut Reader<'_>) {
             "a packed message belongs to many devices: set `queue.format = \"single\"`, or leave this out",
         );
     }
+    let mut known = std::collections::BTreeSet::new();
+    if !settings
+        .queue
+        .urls
+        .iter()
+        .all(|url| known.insert(url.as_str()))
+    {
+        reader.clash(
+            "queue",
+            &["urls"],
+            "a queue is named twice: its messages would be divided between two that serve it",
+        );
+    }
 }
 
 /// Fewer would be weaker than the hash it feeds (RFC 7518, 3.2).

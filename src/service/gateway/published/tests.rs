@@ -157,3 +157,18 @@ async fn a_document_that_is_no_key_set_does_not_replace_one() {
     assert!(Arc::ptr_eq(&first, &published.keys().await.unwrap()));
     assert_eq!(set.asked(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_were_all_withdrawn_let_nobody_in_any_more() {
+    let (set, published) = published(keys(&["rsa-1"]));
+    let first = published.keys().await.unwrap();
+    set.becomes(keys(&[]));
+    later(3_600).await;
+    let left = published.keys().await.unwrap();
+    assert!(!Arc::ptr_eq(&first, &left));
+    assert_eq!(
+        left.candidates(jsonwebtoken::Algorithm::RS256, None)
+            .count(),
+        0
+    );
+}

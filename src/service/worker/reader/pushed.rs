@@ -78,10 +78,9 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                         if self.subscribe(pushed).await {
                             return Next::Gone;
                         }
-                        if pushed.subscription.is_some() {
-                            // Its place is soon left behind.
-                            polled.iterator = None;
-                        }
+                        // A subscription soon leaves its place behind. And where none was opened,
+                        // reading goes on *at* the last record, which proves that none is missing.
+                        polled.iterator = None;
                         continue;
                     }
                     Step::Wait { until } => until,
