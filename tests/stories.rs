@@ -17,6 +17,8 @@ mod viewer;
 
 #[path = "stories/command_line.rs"]
 mod command_line;
+#[path = "stories/credentials.rs"]
+mod credentials;
 #[path = "stories/doctor.rs"]
 mod doctor;
 #[path = "stories/fan_out.rs"]
