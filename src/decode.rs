@@ -72,6 +72,22 @@ pub struct Decoder {
     names: Names,
 }
 
+/// A reason quotes names of the payload; what in them would break a line, or steer a terminal, is
+/// written out.
+fn one_line(why: String) -> String {
+    if !why.contains(char::is_control) {
+        return why;
+    }
+    let mut line = String::with_capacity(why.len());
+    for c in why.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
+}
+
 impl Decoder {
     /// A decoder by these options.
     #[must_use]
@@ -101,7 +117,8 @@ impl Decoder {
         record: &Record,
         sub: u64,
     ) -> Result<Decoded, DecodeError> {
-        self.decoded(shard, record, sub).map_err(DecodeError)
+        self.decoded(shard, record, sub)
+            .map_err(|why| DecodeError(one_line(why)))
     }
 
     fn decoded(&mut self, shard: &ShardId, record: &Record, sub: u64) -> Result<Decoded, String> {
