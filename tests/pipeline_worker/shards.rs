@@ -201,6 +201,33 @@ async fn a_shard_past_retention_ends_but_a_missing_stream_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_open_shard_that_is_said_to_have_ended_without_children_is_read_on() {
+    for pushed in [false, true] {
+        let mut stand = Stand::start();
+        stand.stream.with(|stream| {
+            stream.pushing.on = pushed;
+            stream.false_ends = 3;
+        });
+        put_many(&stand, 0, 30);
+        stand.grant(0, Start::TrimHorizon).await;
+        let false_ends = |stand: &Stand| stand.stream.with(|stream| stream.false_ends);
+        stand
+            .until("that was said thrice", |stand| false_ends(stand) == 0)
+            .await;
+        let last = put_many(&stand, 0, 5);
+        stand
+            .until("what came later is done", |stand| {
+                stand.checkpoint(0).as_deref() == Some(last.as_str())
+            })
+            .await;
+        let ended = |say: &Say| matches!(say, Say::Ended { .. });
+        assert!(!stand.says().iter().any(ended));
+        assert_eq!(stand.books().await.records.done, 35);
+        stand.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn iterators_that_expire_at_once_are_a_trouble_that_shows() {
     let mut stand = Stand::start();
     put_many(&stand, 0, 1);

@@ -101,6 +101,8 @@ pub(crate) struct StreamState {
     pub(crate) hash_keys_end: Option<u128>,
     /// What a closed shard's children are; none: the one that [`child`] gives.
     pub(crate) children: Vec<ChildShard>,
+    /// So many more answers that reach a shard's newest record say that it has ended, which is not so.
+    pub(crate) false_ends: u32,
     pub(crate) pushing: Pushing,
 }
 
@@ -180,11 +182,9 @@ impl Stream for MemoryStream {
                     message: "no such stream".to_owned(),
                 });
             }
-            Ok(state
-                .shards
-                .keys()
-                .map(|id| listed(id, state.hash_keys_end))
-                .collect())
+            let end = state.hash_keys_end;
+            let all = state.shards.iter();
+            Ok(all.map(|(id, one)| listed(id, one.closed, end)).collect())
         })
     }
 
@@ -231,10 +231,13 @@ impl Stream for MemoryStream {
             let index = index.saturating_sub(trimmed);
             let to = all.min(index + usize::try_from(limit).unwrap());
             let ended = shard.closed && to == all;
+            let false_end = !ended && to == all && state.false_ends > 0;
+            state.false_ends -= u32::from(false_end);
             let next = trimmed + to;
             Ok(Page {
                 records: shard.records[index..to].to_vec(),
-                next: (!ended).then(|| ShardIterator(format!("{of} {next} {generation}"))),
+                next: (!ended && !false_end)
+                    .then(|| ShardIterator(format!("{of} {next} {generation}"))),
                 behind_ms: u64::from(to < all),
                 children: if ended { vec![child(&of)] } else { Vec::new() },
             })

@@ -51,7 +51,7 @@ impl Pushing {
 }
 
 /// A shard as it is listed.
-pub(super) fn listed(id: &ShardId, hash_keys_end: Option<u128>) -> Shard {
+pub(super) fn listed(id: &ShardId, closed: bool, hash_keys_end: Option<u128>) -> Shard {
     Shard {
         id: id.clone(),
         parent: None,
@@ -59,7 +59,7 @@ pub(super) fn listed(id: &ShardId, hash_keys_end: Option<u128>) -> Shard {
         starting_hash_key: "0".to_owned(),
         ending_hash_key: hash_keys_end.unwrap_or(u128::MAX).to_string(),
         starting_seq: "0".parse().unwrap(),
-        ending_seq: None,
+        ending_seq: closed.then(|| u128::MAX.to_string().parse().unwrap()),
     }
 }
 
@@ -193,7 +193,7 @@ impl MemorySubscription {
             let from = shard.records.partition_point(|one| one.seq <= self.place);
             let to = shard.records.len().min(from + RECORDS_MAX);
             let records = shard.records[from..to].to_vec();
-            let ended = shard.closed && records.is_empty();
+            let ended = (shard.closed || state.false_ends > 0) && records.is_empty();
             if records.is_empty() && !ended && now < self.beat {
                 return None;
             }
@@ -203,6 +203,7 @@ impl MemorySubscription {
                 records,
                 behind_ms: u64::from(to < shard.records.len()),
                 ended: ended.then(|| match state.children.is_empty() {
+                    _ if !shard.closed => Vec::new(),
                     true => vec![child(&self.shard)],
                     false => state.children.clone(),
                 }),
@@ -234,6 +235,9 @@ impl Subscription for MemorySubscription {
         if let Some(event) = &event {
             self.beat = Instant::now() + BEAT;
             self.over = event.ended.is_some();
+            if event.ended.as_ref().is_some_and(Vec::is_empty) {
+                self.stream.with(|state| state.false_ends -= 1);
+            }
             if let Some(continuation) = &event.continuation {
                 self.place = continuation.clone();
             }

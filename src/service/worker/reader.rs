@@ -13,7 +13,7 @@ use crate::decode::{self, Decoder};
 use crate::door::Faulty as _;
 use crate::door::stream::{Error, Event, Page, Stream};
 use crate::door::time_series::TimeSeries;
-use crate::model::{ChildShard, HashRange, Record, ShardId};
+use crate::model::{ChildShard, HashRange, Record, Shard, ShardId};
 use crate::pipeline::{Input, PreparedPage, Slot};
 use crate::service::clock::{self, Clock};
 use crate::service::metric;
@@ -160,15 +160,22 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         }
     }
 
-    /// Asks which hash keys the shard takes, until there is an answer: reading waits meanwhile, and
-    /// who may not list shards has no lease to read by.
+    /// Asks which hash keys the shard takes.
     async fn ask_range(&mut self) {
-        while matches!(self.range, Asked::Not) {
+        if matches!(self.range, Asked::Not) {
+            let here = self.listed().await;
+            self.range = Asked::Known(here.and_then(|shard| shard.hash_range()));
+        }
+    }
+
+    /// Asks for the shard as the stream lists it, until there is an answer: reading waits meanwhile,
+    /// and who may not list shards has no lease to read by.
+    async fn listed(&self) -> Option<Shard> {
+        loop {
             match self.parts.stream.shards().await {
                 Ok(shards) => {
-                    let here = shards.iter().find(|shard| shard.id == self.shard);
-                    self.range = Asked::Known(here.and_then(crate::model::Shard::hash_range));
                     self.tell(Note::Well(self.part())).await;
+                    return shards.into_iter().find(|shard| shard.id == self.shard);
                 }
                 Err(error) => {
                     self.failed(&error).await;
@@ -232,6 +239,26 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                 .shards()
                 .await
                 .is_ok_and(|shards| shards.iter().all(|shard| shard.id != self.shard))
+    }
+
+    /// Takes an end back that names no children while the stream lists the shard as open, since what
+    /// is put there later would be read by nobody (KCL, too, asks again: its `KinesisDataFetcher`
+    /// takes an answer without iterator and without children for a broken one); whether that was so.
+    async fn take_back_end(&self, fetched: &mut Fetched) -> bool {
+        if !fetched.ended.as_ref().is_some_and(Vec::is_empty) {
+            return false;
+        }
+        let listed = self.listed().await;
+        let is_open = listed.is_some_and(|shard| shard.ending_seq.is_none());
+        if is_open {
+            tracing::warn!(
+                shard_id = self.shard.as_str(),
+                "the stream says that this shard has ended, names no children, and lists it as \
+                 open: it is read on"
+            );
+            fetched.ended = None;
+        }
+        is_open
     }
 
     async fn end_without_children(&self) {

@@ -98,7 +98,10 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                     false => "ok",
                 });
                 let next = page.next.clone();
-                let fetched = page.into();
+                let mut fetched = page.into();
+                if self.take_back_end(&mut fetched).await {
+                    pace.slower();
+                }
                 let leads_on = self.leads_on(&fetched);
                 *iterator = next.filter(|_| leads_on);
                 self.continuation = None;

@@ -114,8 +114,9 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
         let outcome = outcome.unwrap_or_else(|_| Err(stuck()));
         let error = match outcome {
             Ok(Some(event)) => {
-                let fetched = self.heard(pushed, event).await;
-                if !self.leads_on(&fetched) {
+                let mut fetched = self.heard(pushed, event).await;
+                let goes_on = self.take_back_end(&mut fetched).await;
+                if !self.leads_on(&fetched) || goes_on {
                     self.continuation = None;
                     self.ended(pushed, None).await;
                 }
