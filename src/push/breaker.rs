@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!           20 Gone, more than all else, without a success
-//!           3 Forbidden / 20 failures in a row without a success
+//!           3 viewers forbidden / 20 failures in a row without a success
 //!  Closed ----------------------------------------------------> Open: one probe a second
 //!    ^                                                            |   (403: ever rarer)
 //!    +------------------ any accepted post ----------------------+
@@ -24,8 +24,9 @@ use crate::model::Millis;
 /// So many Gone without a success are not believed.
 pub const GONE_MIN: u32 = 20;
 
-/// So many 403 without a success say that the endpoint or the permission is wrong. More than one,
-/// since a single strange row may meet a 403 of its own.
+/// So many viewers answered 403 without a success say that the endpoint or the permission is wrong.
+/// More than one, since a single strange row may meet a 403 of its own; fewer viewers than these
+/// are counted by their posts.
 pub const FORBIDDEN_MIN: u32 = 3;
 
 /// So many failed calls without a success say that the endpoint is out of reach.
@@ -160,7 +161,7 @@ impl Breaker {
         gone < GONE_MIN && self.open().is_none()
     }
 
-    /// A 403.
+    /// A 403 that may be the endpoint's: the first of its viewer, or a probe's.
     pub fn forbidden(&mut self, now: Millis) {
         self.run.forbidden = self.run.forbidden.saturating_add(1);
         if self.run.forbidden >= FORBIDDEN_MIN {

@@ -8,7 +8,7 @@
 //! | `$disconnect` | deletes the row | 200 |
 //! | `subscribe` | *replaces* what the viewer wants | `{"type":"subscribed","device_ids":[..]}` |
 //! | `unsubscribe` | takes ids away, all of them where none is named | the same, with what is left |
-//! | `ping` | nothing; keeps the connection from idling out | `{"type":"pong"}` |
+//! | `ping` | reads the row: whoever has none, or a token that ran out, is told; keeps the connection from idling out | `{"type":"pong"}` |
 //! | `$default` | serves an `action` it knows, for APIs without those routes | as above |
 //!
 //! A subscribe replaces rather than adds: API Gateway runs two messages of one client at the same
@@ -181,18 +181,19 @@ impl<C: Connections + Tickets, Q: QueueSender> Gateway<C, Q> {
         now: EpochMillis,
     ) -> Result<String, Complaint> {
         let ask = message::read(&body(event)?, self.options.subscriptions_max)?;
-        if ask == Ask::Ping {
-            return Ok(message::pong());
-        }
-        let row = self
-            .table("get", self.connections.get(id))
-            .await?
-            .ok_or(Complaint::NotConnected)?;
+        let row = match self.table("get", self.connections.get(id)).await {
+            // What a ping asks, whether its messages come through, is so.
+            Err(TableFailed) if ask == Ask::Ping => return Ok(message::pong()),
+            row => row?.ok_or(Complaint::NotConnected)?,
+        };
         if row
             .expires_at
             .is_some_and(|end| end <= now.0.div_euclid(1000))
         {
             return Err(Complaint::Expired);
+        }
+        if ask == Ask::Ping {
+            return Ok(message::pong());
         }
         let wanted = message::wanted_after(&row, ask)?;
         if wanted != row.wanted {

@@ -2,6 +2,7 @@
 
 use super::{Call, Core, Effect, Now, Place, What};
 use crate::model::{ConnectionId, Posted};
+use crate::push::breaker::FORBIDDEN_MIN;
 use crate::push::frame::{Filling, Form};
 use crate::push::viewer::{
     FAILED_TRIES_MAX, FAILED_WAIT, FORBIDDEN_WAIT, FRAME_BYTES_MIN, SLOW_WAIT, YOUNG_WAIT, backoff,
@@ -115,7 +116,7 @@ impl Core {
             Outcome::Answered(Posted::TooLarge) => self.too_large(id, call),
             Outcome::Answered(Posted::Forbidden(_)) => {
                 // Ending connections is a permission of its own: a role without it may still post.
-                if !matches!(call.what, What::HangUp) {
+                if !matches!(call.what, What::HangUp) && self.is_the_endpoints(id) {
                     self.trip(now, effects, super::Breaker::forbidden);
                 }
                 self.retry_later(now, id, FORBIDDEN_WAIT, |viewer| {
@@ -209,6 +210,15 @@ impl Core {
             return;
         }
         self.hold(now, id);
+    }
+
+    /// Whether a 403 tells of the endpoint: not where one strange viewer is answered so again and
+    /// again while others were not asked yet. Where posting is paused already, each probe counts.
+    fn is_the_endpoints(&self, id: &ConnectionId) -> bool {
+        let viewer = self.viewers.get(id);
+        viewer.is_some_and(|viewer| viewer.failed == 0)
+            || self.viewers.len() < FORBIDDEN_MIN as usize
+            || self.breaker.paused_until().is_some()
     }
 
     fn trip(

@@ -214,6 +214,39 @@ fn a_forbidding_endpoint_is_left_alone_and_no_row_is_deleted() {
 }
 
 #[test]
+fn one_strange_row_that_is_forbidden_again_and_again_holds_up_nobody() {
+    let mut stand = Stand::new(Options::default());
+    stand.rows(&crowd(5, MINUTES_10));
+    let no = Posted::Forbidden("no".to_owned());
+    let mut refused = 0;
+    for n in 1..=60_i64 {
+        // The others are busy: nothing is accepted between the strange row's answers.
+        stand.readings(&[reading("a", n, n.unsigned_abs())]);
+        if stand.is_posting_to("v000") {
+            stand.answer("v000", no.clone());
+            refused += 1;
+        }
+        stand.wait(Duration::from_secs(1));
+    }
+    assert!(refused >= 4, "asked {refused} times");
+    assert_eq!(stand.opened, []);
+    assert_eq!(stand.forgotten, []);
+}
+
+#[test]
+fn two_viewers_suffice_to_find_that_the_endpoint_forbids() {
+    let mut stand = Stand::new(Options::default());
+    stand.rows(&crowd(2, MINUTES_10));
+    let no = Posted::Forbidden("no".to_owned());
+    for n in 1..=10 {
+        stand.readings(&[reading("a", n, n.unsigned_abs())]);
+        stand.answer_all(&no);
+        stand.wait(Duration::from_secs(2));
+    }
+    assert_eq!(stand.opened, [Why::Forbidden]);
+}
+
+#[test]
 fn a_token_that_runs_out_ends_the_connection_and_its_row() {
     let mut stand = Stand::new(Options::default());
     let mut short = row("v", MINUTES_10, Wanted::All);

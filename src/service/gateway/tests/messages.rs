@@ -228,9 +228,20 @@ async fn a_viewer_without_a_row_or_with_a_spent_token_is_told_to_come_again() {
         "not_connected"
     );
     assert_eq!(unknown.table.row(ID), None, "subscribing makes no row");
+    let ping = r#"{"action":"ping"}"#;
+    assert_eq!(object(&unknown.say("ping", ping).await).1, "not_connected");
     let spent = Stand::connected(|row| row.expires_at = Some(NOW_S)).await;
     assert_eq!(object(&subscribe(&spent, &json!(["a"])).await).1, "expired");
+    assert_eq!(object(&spent.say("ping", ping).await).1, "expired");
     assert_eq!(spent.wanted(), devices(&[]));
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_while_the_table_is_away() {
+    let stand = Stand::connected(|_| {}).await;
+    *stand.table.mood.lock().unwrap() = Mood::Broken;
+    let frame = stand.say("ping", r#"{"action":"ping"}"#).await;
+    assert_eq!(frame, json!({ "type": "pong" }));
 }
 
 #[tokio::test]
