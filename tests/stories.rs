@@ -19,6 +19,8 @@ mod viewer;
 mod command_line;
 #[path = "stories/credentials.rs"]
 mod credentials;
+#[path = "stories/crowd.rs"]
+mod crowd;
 #[path = "stories/doctor.rs"]
 mod doctor;
 #[path = "stories/fan_out.rs"]

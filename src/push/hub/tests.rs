@@ -9,6 +9,7 @@ use super::*;
 use crate::model::{Connection, EpochNanos, Posted, Value, Wanted};
 use crate::push::{Farewell, Form, Mode, Outcome};
 
+mod crowd;
 mod endpoint;
 mod gone;
 mod properties;

@@ -125,6 +125,37 @@ async fn a_viewer_that_is_gone_loses_its_row_and_nobody_else_notices() {
     assert!(world.has("here"));
 }
 
+/// A well-known sample deletes, on a 410, the row of whoever sent the message instead of the stale
+/// one: it empties its table of the living.
+#[tokio::test(start_paused = true)]
+async fn a_410_deletes_the_stale_row_and_never_that_of_who_made_us_post() {
+    for sender in ["a-sender", "z-sender"] {
+        let world = World::default();
+        world.put(row("m-stale", OLD, Wanted::All));
+        world.put(row(sender, OLD, Wanted::All));
+        world.script("m-stale", Script::Always(Posted::Gone));
+        let mut stand = Stand::start(world, Options::default());
+        stand
+            .until("viewers are known", |_, s| s.viewers == 2)
+            .await;
+        stand.world.send(format!(
+            r#"{{"v":1,"control":"changed","connection":"{sender}"}}"#
+        ));
+        stand.world.send(packed(&[("a", 1)]));
+        stand
+            .until("the stale row is deleted", |w, _| !w.has("m-stale"))
+            .await;
+        stand.world.send(packed(&[("a", 2)]));
+        stand
+            .until("the sender is served", |w, _| {
+                w.last(sender, "a") == Some(2)
+            })
+            .await;
+        assert_eq!(stand.world.forgets(), 1, "one deletion, of the stale row");
+        assert!(stand.stop().await.has(sender));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_row_whose_id_is_used_again_survives_the_410_of_the_one_before() {
     let world = World::default();
