@@ -74,6 +74,10 @@ soak MINUTES="60" *ARGS:
     @command -v python3 >/dev/null || { echo "cannot run: this machine lacks Python 3" >&2; exit 3; }
     checks/soak {{MINUTES}} {{ARGS}}
 
+# The local stand's MQTT listener with Mosquitto's programs
+check-mqtt:
+    checks/mqtt
+
 # Enhanced fan-out against another implementation of Kinesis, over HTTP/2; fetches it with npm
 check-fan-out:
     checks/fan-out

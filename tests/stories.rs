@@ -37,6 +37,8 @@ mod gone;
 mod influx;
 #[path = "stories/leases.rs"]
 mod leases;
+#[path = "stories/mqtt.rs"]
+mod mqtt;
 #[path = "stories/replay.rs"]
 mod replay;
 #[path = "stories/resharding.rs"]

@@ -37,13 +37,13 @@ async function isFree(port) {
   });
 }
 
-// Seven ports in a row, for a stand that is to be found again after a restart.
+// Eight ports in a row, for a stand that is to be found again after a restart.
 export async function portBase() {
   for (let base = 17_400; base < 30_000; base += 10) {
-    const free = await Promise.all(Array.from({ length: 7 }, (_, n) => isFree(base + n)));
+    const free = await Promise.all(Array.from({ length: 8 }, (_, n) => isFree(base + n)));
     if (free.every(Boolean)) return base;
   }
-  throw new Error("no seven free ports in a row");
+  throw new Error("no eight free ports in a row");
 }
 
 export class Stand {

@@ -1,10 +1,13 @@
 //! `tidewire local`: all of it on this machine.
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::Failure;
 use super::process::{self, Process};
+use crate::local::mqtt;
+use crate::local::mqtt::rule::{Rule, Template};
 use crate::local::stand::{Options, Stand};
 use crate::service::http::Probes;
 use crate::service::settings::Settings;
@@ -29,7 +32,7 @@ pub struct Args {
     /// How workers read the stream: polling, fan-out or auto, as `source.mode`
     #[arg(long, default_value = "polling", value_name = "MODE", value_parser = ["polling", "fan-out", "auto"])]
     mode: String,
-    /// The first of seven ports to listen on; 0 lets the system choose
+    /// The first of eight ports to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 7400, value_name = "PORT")]
     port_base: u16,
     /// Keep readings in Timestream's memory store for so many hours, as AWS does, rather than take
@@ -39,6 +42,15 @@ pub struct Args {
     /// Keep so many MiB of records in Kinesis: beyond, the oldest are dropped, as if past retention
     #[arg(long, default_value_t = 1024, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..))]
     retain_mib: u16,
+    /// Which MQTT messages go onto the stream, and as what: a statement of AWS IoT SQL
+    #[arg(long, default_value = mqtt::RULE, value_name = "SQL", value_parser = Rule::parse)]
+    rule: Rule,
+    /// The partition key of their records
+    #[arg(long, default_value = mqtt::KEY, value_name = "TEMPLATE", value_parser = Template::parse)]
+    rule_key: Template,
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
     /// Print where everything is as one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -64,6 +76,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         shards: args.shards,
         workers: args.workers,
         mode: args.mode.clone(),
+        rule: (args.rule.clone(), args.rule_key.clone()),
         port_base: args.port_base,
         memory_store_hours: args.memory_store_hours,
         retained_bytes: u64::from(args.retain_mib) * 1024 * 1024,
@@ -79,6 +92,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             state: Arc::new(move || view.state()),
         };
         show(args.json, &stand)?;
+        if args.open {
+            open(&stand.card.page);
+        }
         let asked = shutdown.draining().clone();
         let work = async move {
             let failed = tokio::select! {
@@ -101,4 +117,22 @@ fn show(json: bool, stand: &Stand) -> Result<(), Failure> {
     let line = serde_json::to_string(&stand.card);
     println!("{}", line.map_err(|error| Failure::new(error.to_string()))?);
     Ok(())
+}
+
+/// Opens the page in whatever this system opens pages with; that it cannot is only a remark.
+fn open(page: &str) {
+    let opener = match std::env::consts::OS {
+        "macos" => "open",
+        "windows" => "explorer",
+        _ => "xdg-open",
+    };
+    let started = std::process::Command::new(opener)
+        .arg(page)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Err(error) = started {
+        tracing::warn!(opener, %error, "the page cannot be opened from here: open {page} yourself");
+    }
 }

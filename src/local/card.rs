@@ -21,6 +21,8 @@ pub struct Card {
     pub management: String,
     /// The page.
     pub page: String,
+    /// Where devices publish by MQTT.
+    pub mqtt: String,
     /// Prometheus metrics of the services.
     pub metrics: Vec<String>,
     /// The Kinesis stream.
@@ -70,6 +72,7 @@ impl Card {
         ));
         say(&format!("  websocket    {}", self.websocket));
         say(&format!("  @connections {}", self.management));
+        say(&format!("  mqtt         {}", self.mqtt));
         for metrics in &self.metrics {
             say(&format!("  metrics      {metrics}"));
         }
@@ -80,6 +83,13 @@ impl Card {
         say(
             "    echo '{\"device_id\":\"kitchen\",\"ts\":'$(date +%s%3N)',\"temperature\":21.5}' | tidewire feed -",
         );
+        say("");
+        say("  or publish it, as a device does on AWS IoT Core:");
+        say("");
+        say(&format!(
+            "    mosquitto_pub -p {} -t devices/kitchen/readings -m '{{\"ts\":'$(date +%s%3N)',\"temperature\":21.5}}'",
+            self.mqtt.rsplit(':').next().unwrap_or_default()
+        ));
         say("");
         say("  or with any AWS client:");
         say("");

@@ -22,10 +22,12 @@ pub struct Ports {
     pub websocket: TcpListener,
     /// Metrics, health and state of the services that run in the stand.
     pub metrics: TcpListener,
+    /// MQTT, where devices publish.
+    pub mqtt: TcpListener,
 }
 
 /// How many ports a stand takes.
-pub const PORTS: u16 = 7;
+pub const PORTS: u16 = 8;
 
 /// Why there is no listener.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,7 @@ impl Ports {
             timestream: listen(port(4)).await?,
             websocket: listen(port(5)).await?,
             metrics: listen(port(6)).await?,
+            mqtt: listen(port(7)).await?,
         })
     }
 }

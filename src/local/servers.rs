@@ -52,6 +52,8 @@ pub struct Urls {
     pub management: String,
     /// Metrics, health, state.
     pub metrics: String,
+    /// MQTT.
+    pub mqtt: String,
 }
 
 impl Urls {
@@ -68,6 +70,7 @@ impl Urls {
             websocket: management.replacen("http:", "ws:", 1),
             management,
             metrics: url(&ports.metrics),
+            mqtt: url(&ports.mqtt).replacen("http:", "mqtt:", 1),
         }
     }
 }

@@ -18,8 +18,9 @@ use super::place::{self, ConfigFile};
 use super::ports::Ports;
 use super::servers::{self, REGION, Servers, Urls};
 use super::view::View;
-use super::{kinesis, speaking, timestream};
+use super::{kinesis, mqtt, speaking, timestream};
 use crate::aws::Clients;
+use crate::aws::kinesis::Kinesis;
 use crate::aws::provision::{self, QueueKind};
 use crate::cli::failure::Failure;
 use crate::cli::{broadcaster, parts, worker};
@@ -44,7 +45,9 @@ pub struct Options {
     pub workers: usize,
     /// How they read: `source.mode`.
     pub mode: String,
-    /// The first of seven ports; 0 lets the system choose.
+    /// The topic rule that puts MQTT messages on the stream, and their partition key.
+    pub rule: (mqtt::rule::Rule, mqtt::rule::Template),
+    /// The first of eight ports; 0 lets the system choose.
     pub port_base: u16,
     /// AWS's own memory store of so many hours, in place of one that takes any past time.
     pub memory_store_hours: Option<u64>,
@@ -94,6 +97,8 @@ impl Stand {
         provision(&settings, &clients, options.shards).await?;
         let gateway = parts::gateway(&settings, &clients)?;
         servers::websocket(gateway, ports.websocket, &tasks, &stop_servers);
+        let stop_devices = CancellationToken::new();
+        listen(options, ports.mqtt, &clients, &tasks, &stop_devices);
 
         let (failed, failures) = tokio::sync::mpsc::channel(1);
         let services = Tasks::new();
@@ -112,7 +117,6 @@ impl Stand {
         run(&services, "broadcaster", work, failed);
         let view = Arc::new(view);
 
-        let stop_devices = CancellationToken::new();
         if options.devices > 0 && options.rate > 0 {
             let fleet = Fleet::new(options.devices, DEVICES_SEED);
             let speaking = speaking::speak(clients.kinesis(), STREAM, fleet, options.rate);
@@ -162,6 +166,20 @@ impl Stand {
         self.tasks.ended().await;
         self.config.remove();
     }
+}
+
+/// Takes in what devices publish, until the devices end.
+fn listen(
+    options: &Options,
+    listener: TcpListener,
+    clients: &Clients,
+    tasks: &Tasks,
+    stop: &CancellationToken,
+) {
+    let (rule, key) = options.rule.clone();
+    let stream = Kinesis::new(clients.kinesis(), STREAM.into());
+    let serving = mqtt::serve(listener, rule, key, stream, tasks.clone(), stop.clone());
+    servers::spawn(tasks, "mqtt", serving);
 }
 
 fn run(
@@ -263,6 +281,7 @@ fn card(urls: &Urls, secret: &Secret, config: &ConfigFile) -> Card {
         websocket: urls.websocket.clone(),
         management: urls.management.clone(),
         page: urls.page.clone(),
+        mqtt: urls.mqtt.clone(),
         metrics: vec![format!("{}/metrics", urls.metrics)],
         stream: STREAM.to_owned(),
         lease_table: LEASE_TABLE.to_owned(),
