@@ -107,6 +107,10 @@ test-browser *ARGS:
 load-viewers *ARGS:
     checks/load-viewers {{ARGS}}
 
+# What AWS would bill for a load on the local stand, beside the blog's Lambdas (docs/costs.md)
+check-costs *ARGS:
+    checks/costs {{ARGS}}
+
 # CPU seconds per million readings beside the floor, and peak memory, into bench/results.json
 bench *ARGS:
     bench/run {{ARGS}}

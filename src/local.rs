@@ -8,6 +8,7 @@ pub mod dynamodb;
 pub mod fault;
 pub mod front;
 pub mod kinesis;
+pub mod meter;
 pub mod mqtt;
 pub mod page;
 pub mod place;

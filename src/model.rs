@@ -1,5 +1,6 @@
 //! Floor 0: the words everything else speaks. Plain data; no tokio, no AWS, no clock.
 
+pub mod bill;
 pub mod calendar;
 pub mod connection;
 pub mod dead_letter;

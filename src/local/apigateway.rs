@@ -26,6 +26,7 @@ use axum::routing::get;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -34,6 +35,8 @@ use self::event::Viewer;
 use self::registry::Registry;
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service};
+use super::meter::{Fact, Meter, count};
+use crate::model::bill::{self, Unit};
 
 mod connect;
 mod event;
@@ -43,6 +46,9 @@ mod session;
 
 /// How long the server waits for its connections' ends when it stops.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The memory of the function that the integration stands for, in GB.
+const INTEGRATION_GB: f64 = 0.25;
 
 /// What an integration answers.
 pub type Answer = Result<ApiGatewayProxyResponse, Box<dyn Error + Send + Sync>>;
@@ -151,6 +157,12 @@ impl ApiGateway {
         self.shared.front.calls()
     }
 
+    /// What AWS would bill for connections, messages and the integration.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        self.shared.front.meter()
+    }
+
     /// How many connections are open.
     #[must_use]
     pub fn open(&self) -> usize {
@@ -239,15 +251,35 @@ impl Shared {
     /// Calls the integration and waits as long as API Gateway would.
     async fn integrate(&self, event: ApiGatewayWebsocketProxyRequest) -> Answer {
         let route = event.request_context.route_key.clone();
+        let begun = Instant::now();
         let answer = (self.integration)(event);
         let answer = match tokio::time::timeout(self.options.integration_max, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(TimedOut.into()),
         };
+        self.invoked(begun.elapsed());
         if let Err(error) = &answer {
             warn!(route, error = %error, "the integration failed");
         }
         answer
+    }
+
+    /// Books an invocation: Lambda counts begun milliseconds.
+    fn invoked(&self, took: Duration) {
+        let seconds = (took.as_secs_f64() * 1000.0).ceil().max(1.0) / 1000.0;
+        self.front.meter().record([
+            Fact::Units(Unit::LambdaRequest, 1.0),
+            Fact::Units(Unit::LambdaGbSecond, seconds * INTEGRATION_GB),
+        ]);
+    }
+
+    /// Books a message of so many bytes, in either direction.
+    fn carried(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let messages = count(bill::websocket_messages(bytes));
+        self.front
+            .meter()
+            .record([Fact::Units(Unit::WebSocketMessage, messages)]);
     }
 
     /// Tells the integration about an end, in the background, unless that is switched off.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
+use super::meter::Meter;
 
 /// A request holds at most 16 MB (`BatchWriteItem`); the JSON around it is allowed a little more.
 const BODY_MAX: usize = 20 * 1024 * 1024;
@@ -61,6 +62,12 @@ impl DynamoDb {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         self.front.calls()
+    }
+
+    /// What AWS would bill for what was served.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        self.front.meter()
     }
 
     /// Serves until `shutdown`, then returns within about a second.

@@ -2,8 +2,8 @@
 //! the shape of AWS's JSON protocols, and a serve loop that ends.
 //!
 //! A server builds its router, then hands it to [`serve`]. Every request of the router passes
-//! the switches first; beside it stand `GET`, `PUT` and `DELETE /_local/faults` and
-//! `GET /_local/calls`.
+//! the switches first, and what is served is metered; beside it stand `GET`, `PUT` and
+//! `DELETE /_local/faults`, `GET /_local/calls` and `GET /_local/meter`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Faults, Verdict};
+use super::meter::{Meter, estimate, wire};
 
 mod switches;
 
@@ -32,6 +34,9 @@ const LEAVE_WITHIN: Duration = Duration::from_millis(1000);
 
 /// Operation names come from the caller: more distinct ones than this are counted as `other`.
 const OPERATIONS_MAX: usize = 256;
+
+/// The most that a server reads of a request (`BatchWriteItem`), and a body that is metered.
+const METERED_MAX: usize = 20 * 1024 * 1024;
 
 /// Which AWS service a server stands for: it decides the words of a throttling answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +114,7 @@ pub struct Front {
     service: Service,
     faults: Faults,
     calls: Calls,
+    meter: Meter,
 }
 
 impl Front {
@@ -119,6 +125,7 @@ impl Front {
             service,
             faults: Faults::default(),
             calls: Calls::default(),
+            meter: Meter::default(),
         }
     }
 
@@ -134,9 +141,26 @@ impl Front {
         &self.calls
     }
 
+    /// The server's meter.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Puts the switches and the meter before every request of `router`, as [`Front::guard`] and
+    /// [`Front::metered`] do.
+    pub fn wrap(&self, router: Router) -> Router {
+        self.guard(self.metered(router))
+    }
+
+    /// Meters what `router` serves, whose bodies are JSON.
+    pub fn metered(&self, router: Router) -> Router {
+        router.layer(middleware::from_fn_with_state(self.clone(), metered))
+    }
+
     /// Puts counting and the switches before every request of `router`; the operation is what
     /// `x-amz-target` names. The `/_local` routes, added after, are never faulted.
-    pub fn wrap(&self, router: Router) -> Router {
+    pub fn guard(&self, router: Router) -> Router {
         let wrapped = router.layer(middleware::from_fn_with_state(self.clone(), by_target));
         self.with_local_routes(wrapped)
     }
@@ -145,6 +169,7 @@ impl Front {
     /// [`Front::pass`] itself.
     pub fn with_local_routes(&self, router: Router) -> Router {
         let counted = self.calls.clone();
+        let meter = self.meter.clone();
         router
             .route(
                 "/_local/faults",
@@ -156,6 +181,10 @@ impl Front {
             .route(
                 "/_local/calls",
                 get(move || async move { axum::Json(counted.all()) }),
+            )
+            .route(
+                "/_local/meter",
+                get(move || async move { axum::Json(estimate::report(&meter.tally())) }),
             )
     }
 
@@ -185,6 +214,35 @@ impl Front {
 async fn by_target(State(front): State<Front>, request: Request, next: Next) -> Response {
     let operation = operation(request.headers()).unwrap_or("none").to_owned();
     front.pass(&operation, request, next).await
+}
+
+/// Serves a request and books what it costs. Bodies are held only where they tell it.
+async fn metered(State(front): State<Front>, request: Request, next: Next) -> Response {
+    let operation = operation(request.headers()).unwrap_or("none").to_owned();
+    if !wire::counts(front.service, &operation) {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, METERED_MAX).await else {
+        let why = "the body could not be read or is larger than 20 MiB";
+        return json_error(StatusCode::PAYLOAD_TOO_LARGE, "SerializationException", why);
+    };
+    let asked = wire::asked(front.service, &body).map_or_else(|| body.clone(), Into::into);
+    let mut request = Request::from_parts(head, Body::from(asked));
+    // What the client said of its length need not hold any more.
+    request.headers_mut().remove(header::CONTENT_LENGTH);
+    let (head, answer) = next.run(request).await.into_parts();
+    let Ok(answer) = to_bytes(answer, usize::MAX).await else {
+        return unavailable("the server's own answer broke off");
+    };
+    front.meter.record(wire::facts(wire::Call {
+        service: front.service,
+        operation: &operation,
+        request: &body,
+        status: head.status.as_u16(),
+        answer: &answer,
+    }));
+    Response::from_parts(head, Body::from(answer))
 }
 
 /// The operation of an AWS-JSON request: what follows the last dot of `x-amz-target`.

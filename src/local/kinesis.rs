@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
+use super::meter::Meter;
 use books::Books;
 use cbor::Wire;
 use log::Log;
@@ -167,6 +168,12 @@ impl Kinesis {
         self.front.calls()
     }
 
+    /// What AWS would bill for what was served.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        self.front.meter()
+    }
+
     /// Serves until `shutdown`, then returns within about a second.
     ///
     /// # Errors
@@ -174,9 +181,11 @@ impl Kinesis {
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
         let state = (self.shared, shutdown.clone());
         let router = ferrokinesis::create_router(state.0.store.clone())
-            .layer(middleware::from_fn_with_state(state, mended))
-            .layer(middleware::from_fn(cbor::translated));
-        front::serve(self.front.wrap(router), listener, shutdown).await
+            .layer(middleware::from_fn_with_state(state, mended));
+        // Metered where every body is JSON.
+        let router = self.front.metered(router);
+        let router = router.layer(middleware::from_fn(cbor::translated));
+        front::serve(self.front.guard(router), listener, shutdown).await
     }
 }
 

@@ -16,6 +16,8 @@
 //! }
 //! ```
 //!
+//! What AWS would bill it asks for at `/_local/meter` ([`super::meter::estimate`] has its fields).
+//!
 //! Totals only rise, and the page makes rates of them by `now_ms`, the server's wall clock.
 //! `rows` counts the Timestream table's. A lease's `owner` is a `worker_id`, or null where nobody
 //! holds it; `state` is a word for people, of which the page knows `ended` (the shard was split or
@@ -70,6 +72,7 @@ pub struct PageInfo {
     stream: String,
     token: Arc<dyn Fn() -> String + Send + Sync>,
     state: Arc<AskState>,
+    meter: Arc<dyn Fn() -> Value + Send + Sync>,
 }
 
 impl PageInfo {
@@ -90,7 +93,15 @@ impl PageInfo {
             stream: stream.into(),
             token: Arc::new(token),
             state: Arc::new(move || Box::pin(state())),
+            meter: Arc::new(|| Value::Null),
         }
+    }
+
+    /// The same page, whose `/_local/meter` answers what `meter` says.
+    #[must_use]
+    pub fn with_meter(self, meter: impl Fn() -> Value + Send + Sync + 'static) -> Self {
+        let meter = Arc::new(meter);
+        Self { meter, ..self }
     }
 
     /// What the page may load and speak to: this server, and the WebSocket's host on whatever port,
@@ -129,10 +140,11 @@ impl fmt::Debug for PageInfo {
 type File = (&'static str, &'static str, &'static str);
 
 /// The page's own files, and below `/client` the browsers' module that it is built on.
-const FILES: [File; 18] = [
+const FILES: [File; 19] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/page.js", JS, include_str!("page/page.js")),
+    ("/bill.js", JS, include_str!("page/bill.js")),
     ("/chart.js", JS, include_str!("page/chart.js")),
     ("/device.js", JS, include_str!("page/device.js")),
     ("/dom.js", JS, include_str!("page/dom.js")),
@@ -158,6 +170,7 @@ pub fn router(info: PageInfo) -> Router {
     let api = Router::new()
         .route("/api/info", get(tell_info))
         .route("/api/state", get(tell_state))
+        .route("/_local/meter", get(tell_meter))
         .layer(middleware::from_fn(own_pages_only))
         .with_state(info.clone());
     FILES
@@ -194,6 +207,10 @@ async fn tell_info(State(info): State<PageInfo>) -> Json<Value> {
         "stream": info.stream,
         "token": (info.token)(),
     }))
+}
+
+async fn tell_meter(State(info): State<PageInfo>) -> Json<Value> {
+    Json((info.meter)())
 }
 
 async fn tell_state(State(info): State<PageInfo>) -> Response {

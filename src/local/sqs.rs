@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
+use super::meter::Meter;
 use queue::{Message, Queue, Receipt};
 use refusal::Refusal;
 
@@ -104,6 +105,12 @@ impl Sqs {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         self.front.calls()
+    }
+
+    /// What AWS would bill for what was served.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        self.front.meter()
     }
 
     /// How many messages of a queue could be received now, and the newest of their bodies, newest

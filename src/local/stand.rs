@@ -96,7 +96,7 @@ impl Stand {
         let clients = parts::clients(&settings).await?;
         provision(&settings, &clients, options.shards).await?;
         let gateway = parts::gateway(&settings, &clients)?;
-        servers::websocket(gateway, ports.websocket, &tasks, &stop_servers);
+        let viewers = servers::websocket(gateway, ports.websocket, &tasks, &stop_servers);
         let stop_devices = CancellationToken::new();
         listen(options, ports.mqtt, &clients, &tasks, &stop_devices);
 
@@ -104,7 +104,7 @@ impl Stand {
         let services = Tasks::new();
         let stop_services = CancellationToken::new();
         let beats = Beats::new(Clock::start());
-        let mut view = View::new(servers.clone(), grace);
+        let mut view = View::new(servers, viewers, grace);
         for _ in 0..options.workers {
             let stop = stop_services.clone();
             let (started, work) = worker::start(&settings, &clients, beats.clone(), stop).await?;
@@ -300,7 +300,8 @@ fn viewer_token(secret: &Secret) -> String {
 }
 
 fn page_of(card: &Card, secret: Secret, view: Arc<View>) -> PageInfo {
-    PageInfo::new(
+    let metered = Arc::clone(&view);
+    let page = PageInfo::new(
         card.websocket.clone(),
         card.stream.clone(),
         move || viewer_token(&secret),
@@ -308,5 +309,6 @@ fn page_of(card: &Card, secret: Secret, view: Arc<View>) -> PageInfo {
             let view = Arc::clone(&view);
             async move { view.page_state().await }
         },
-    )
+    );
+    page.with_meter(move || metered.meter())
 }

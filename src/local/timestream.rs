@@ -30,6 +30,7 @@ use self::store::Store;
 use self::wire::Refusal;
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service};
+use super::meter::Meter;
 
 mod query;
 mod record;
@@ -113,6 +114,12 @@ impl Timestream {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         self.front.calls()
+    }
+
+    /// What AWS would bill for what was served.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        self.front.meter()
     }
 
     /// Rows stored in a table; none where there is no such table.

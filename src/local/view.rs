@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::apigateway::ApiGateway;
 use super::config::{DATABASE, DEAD_LETTER_QUEUE, STREAM, TABLE};
+use super::meter::{Meter, Tally, estimate};
 use super::servers::Servers;
 use crate::cli::broadcaster::Broadcaster;
 use crate::cli::worker::Worker;
@@ -23,17 +25,19 @@ pub struct View {
     /// The broadcaster.
     pub broadcaster: Option<Broadcaster>,
     servers: Servers,
+    gateway: ApiGateway,
     grace: Duration,
 }
 
 impl View {
     /// Of a stand whose services are yet to come.
     #[must_use]
-    pub fn new(servers: Servers, grace: Duration) -> Self {
+    pub fn new(servers: Servers, gateway: ApiGateway, grace: Duration) -> Self {
         Self {
             workers: Vec::new(),
             broadcaster: None,
             servers,
+            gateway,
             grace,
         }
     }
@@ -70,6 +74,19 @@ impl View {
             "broadcaster": self.broadcaster.as_ref().map(posts),
             "dead_letters": self.letters(),
         })
+    }
+
+    /// `/_local/meter`: what AWS would bill for all of it, beside the blog's architecture.
+    #[must_use]
+    pub fn meter(&self) -> Value {
+        let meters = [
+            self.servers.kinesis.meter(),
+            self.servers.dynamodb.meter(),
+            self.servers.sqs.meter(),
+            self.servers.timestream.meter(),
+            self.gateway.meter(),
+        ];
+        estimate::report(&Tally::joined(meters.map(Meter::tally)))
     }
 
     /// Every lease as the table has it, with what its reader knows of its lag.

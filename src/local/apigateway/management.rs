@@ -1,5 +1,6 @@
 //! `/{stage}/@connections/{id}`: post to, look at and close a connection from the server's side.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,12 +11,15 @@ use axum::extract::ws::Utf8Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::connect::MESSAGE_MAX;
 use super::registry::{Link, Posted};
 use super::{Shared, forbidden};
 use crate::local::front;
+use crate::local::meter::Fact;
 
 /// How much of a body is read before it is refused: a caller that is cut off earlier may see a
 /// broken connection in place of the 413.
@@ -43,13 +47,35 @@ pub(super) async fn post(
         let (status, code) = (StatusCode::BAD_REQUEST, "BadRequestException");
         return front::json_error(status, code, "a message is text in UTF-8");
     };
+    let (bytes, readings) = (text.len(), readings_in(&text));
     match shared.registry.post(&id, text) {
-        Posted::Taken => StatusCode::OK.into_response(),
+        Posted::Taken => {
+            shared.carried(bytes);
+            shared.front.meter().record([Fact::Shown { readings }]);
+            StatusCode::OK.into_response()
+        }
         Posted::Gone => gone(&shared),
         Posted::Full => shared
             .front
             .throttled("the viewer does not read: its buffer is full"),
     }
+}
+
+/// A frame of readings as far as the meter must know it: what it shows of the live stream.
+#[derive(Default, Deserialize)]
+struct Frame<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    readings: Vec<IgnoredAny>,
+}
+
+fn readings_in(text: &str) -> u64 {
+    let frame: Frame<'_> = serde_json::from_str(text).unwrap_or_default();
+    if frame.kind != "readings" {
+        return 0;
+    }
+    u64::try_from(frame.readings.len()).unwrap_or(u64::MAX)
 }
 
 pub(super) async fn get(State(shared): State<Arc<Shared>>, Path((stage, id)): At) -> Response {

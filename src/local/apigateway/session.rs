@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::registry::Link;
 use super::{Answer, Shared, event, now_ms};
+use crate::local::meter::{Fact, Level};
 
 /// How long a socket stays open after our closing frame, so that a viewer still sending reads it
 /// before the reset.
@@ -63,7 +64,11 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn run(mut self) {
+        let connections = |by| Fact::Change(Level::Connections, by);
+        let meter = self.shared.front.meter().clone();
+        meter.record([connections(1.0)]);
         let end = self.serve().await;
+        meter.record([connections(-1.0)]);
         self.shared.registry.remove(&self.link.viewer.connection_id);
         self.frames.close();
         let (code, reason) = end.status();
@@ -99,7 +104,11 @@ impl Session {
                 () = sleep_until(ends.min(idle)) => return End::Over,
                 answer = answered(&mut integration) => {
                     integration = None;
-                    self.reply(answer)
+                    let reply = self.reply(answer);
+                    if let Some(text) = &reply {
+                        self.shared.carried(text.len());
+                    }
+                    reply
                 }
                 message = self.socket.recv(), if integration.is_none() => {
                     match incoming(message) {
@@ -125,6 +134,7 @@ impl Session {
     /// Starts the integration in a task of its own: a Lambda function too runs on when the viewer
     /// goes.
     fn integrate(&self, text: &str) -> JoinHandle<Answer> {
+        self.shared.carried(text.len());
         let event = event::message(&self.link.viewer, text, now_ms());
         let shared = Arc::clone(&self.shared);
         self.shared

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::{
 use super::*;
 use crate::local::fault::{Effect, Switch};
 use crate::local::testing::Running;
+use crate::model::bill::Unit;
 
 async fn start() -> (Running, Client, DynamoDb) {
     let dynamodb = DynamoDb::new().unwrap();
@@ -229,4 +230,31 @@ async fn errors_and_switches_are_the_services_own() {
     );
     client.scan().table_name("rows").send().await.unwrap();
     assert_eq!(dynamodb.calls().of("Scan"), 2);
+}
+
+/// As AWS counts: a write by KB, a read by half for each 4 KB, and a write whose condition fails.
+#[tokio::test]
+async fn what_is_served_is_metered_and_what_a_switch_refuses_is_not() {
+    let (_running, client, dynamodb) = start().await;
+    let put = |sort: &str, bytes: usize| {
+        let put = client.put_item().table_name("rows");
+        put.item("pk", s("a"))
+            .item("sk", s(sort))
+            .item("data", s(&"x".repeat(bytes)))
+    };
+    put("1", 10).send().await.unwrap();
+    put("2", 5_000).send().await.unwrap();
+    let again = put("1", 10).condition_expression("attribute_not_exists(pk)");
+    again.send().await.unwrap_err();
+    let query = client.query().table_name("rows");
+    let query = query.key_condition_expression("pk = :a");
+    let query = query.expression_attribute_values(":a", s("a"));
+    query.send().await.unwrap();
+    dynamodb.faults().set(Switch::everything(Effect::Throttled));
+    put("3", 10).send().await.unwrap_err();
+
+    let tally = dynamodb.meter().tally();
+    let units = [Unit::DynamoDbWriteUnit, Unit::DynamoDbReadUnit].map(|unit| tally.of(unit));
+    assert_eq!(units, [1.0 + 5.0 + 1.0, 1.0]);
+    assert_eq!(tally.load.table_read_units, 1.0);
 }

@@ -1,6 +1,7 @@
 // The page of `tidewire local`. Readings change plain data as they come; the screen is changed at
 // most once an animation frame, and only where it is seen.
 
+import { Bill } from "./bill.js";
 import { watchColours } from "./chart.js";
 import { DeviceView } from "./device.js";
 import { by, write } from "./dom.js";
@@ -14,9 +15,11 @@ import { connect } from "/client/tidewire.js";
 const STATE_MS = 1_000;
 const GROW_MS = 500;
 const AGAIN_MS = 1_000;
+const BILL_MS = 3_000;
 
 const store = new Store();
 const panels = new Panels();
+const bill = new Bill();
 const figures = new Figures(store);
 const wall = new Wall(by("wall"), store.devices, { onOpen: (device) => view.open(device), schedule });
 const picker = new Picker({ onPick: subscribe, onFind: showDevices });
@@ -149,6 +152,18 @@ async function askState() {
   setTimeout(askState, STATE_MS);
 }
 
+async function askBill() {
+  try {
+    if (!document.hidden) {
+      const answer = await fetch("/_local/meter", { cache: "no-store" });
+      if (answer.ok) bill.show((await answer.json()) ?? {});
+    }
+  } catch {
+    // As above.
+  }
+  setTimeout(askBill, BILL_MS);
+}
+
 function grow() {
   const now = Date.now();
   picker.know([...store.devices.keys()]);
@@ -167,3 +182,4 @@ setInterval(grow, GROW_MS);
 showDevices();
 begin();
 askState();
+askBill();

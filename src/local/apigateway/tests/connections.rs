@@ -179,3 +179,26 @@ async fn switches_hit_posts_as_the_sdk_sees_them() {
     stand.post(&id, "taken").await.unwrap_err();
     assert_eq!(socket.read().unwrap(), Message::text("taken"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_metered_in_both_directions_and_readings_among_them_are_counted() {
+    let stand = stand(Options::default()).await;
+    let (mut socket, id) = stand.viewer();
+    let frame = r#"{"type":"readings","readings":[{"device_id":"a"},{"device_id":"b"}]}"#;
+    stand.post(&id, frame).await.unwrap();
+    let snapshot = r#"{"type":"snapshot","readings":[{"device_id":"a"}]}"#;
+    stand.post(&id, snapshot).await.unwrap();
+    stand.post(&id, &"x".repeat(32 * 1024 + 1)).await.unwrap();
+    stand.gone("nobody=").await;
+    socket.send(Message::text(r#"{"action":"ping"}"#)).unwrap();
+    // Its answer is the second message of the two.
+    until("the ping and its answer are counted", || {
+        stand.gateway.meter().tally().of(Unit::WebSocketMessage) >= 6.0
+    })
+    .await;
+    let tally = stand.gateway.meter().tally();
+    assert_eq!(tally.of(Unit::WebSocketMessage), 2.0 + 2.0 + 2.0);
+    assert_eq!(tally.load.readings_shown, 2);
+    assert_eq!(tally.of(Unit::LambdaRequest), 2.0);
+    assert!(tally.of(Unit::WebSocketMinute) > 0.0);
+}
