@@ -13,6 +13,9 @@ RUN mkdir src \
     && cargo build --release --locked --package tidewire --no-default-features \
     && rm -r src
 
+# What `--version` and the metric tidewire_build_info say: `docker build --build-arg COMMIT=$(git rev-parse HEAD)`.
+ARG COMMIT=unknown
+ENV TIDEWIRE_COMMIT=$COMMIT
 COPY src src
 COPY deploy/iam deploy/iam
 # The stand-ins above are newer than the sources: cargo must not take them for current.

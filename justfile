@@ -130,4 +130,4 @@ interop *ARGS:
 
 # The container image, without the local stand
 image TAG="tidewire:dev":
-    docker build --tag {{TAG}} .
+    docker build --build-arg COMMIT="$(git rev-parse HEAD)" --tag {{TAG}} .

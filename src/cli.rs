@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::service::settings::Settings;
+use crate::service::telemetry::build;
 use failure::Failure;
 
 /// Live sensor data from a Kinesis stream into a time-series store and onto people's screens,
@@ -32,7 +33,7 @@ use failure::Failure;
 ///
 /// Try it on this machine, with all of AWS embedded:  tidewire local
 #[derive(Debug, Parser)]
-#[command(name = "tidewire", version, max_term_width = 100)]
+#[command(name = "tidewire", version, long_version = build::LONG.as_str(), max_term_width = 100)]
 pub struct Cli {
     /// The settings, a TOML file (docs/configuration.md); each key is also a variable
     /// `TIDEWIRE_SECTION__KEY`, which wins

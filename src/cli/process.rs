@@ -19,7 +19,7 @@ use crate::service::http::{self, Probes};
 use crate::service::settings::{Log, Settings};
 use crate::service::shutdown::{Phase, Shutdown, Signals};
 use crate::service::tasks::Tasks;
-use crate::service::telemetry::{self, exporter};
+use crate::service::telemetry::{self, build, exporter};
 
 /// `tidewire worker`.
 ///
@@ -32,7 +32,8 @@ pub fn worker(settings: &Settings) -> Result<(), Failure> {
         let around = Around::begin(settings).await?;
         let (clients, beats) = (&around.clients, around.beats.clone());
         let (worker, work) = worker::start(settings, clients, beats, around.drain()).await?;
-        tracing::info!(worker_id = %worker.id, "worker started");
+        let (version, commit) = (build::VERSION, build::COMMIT);
+        tracing::info!(worker_id = %worker.id, version, commit, "worker started");
         let seen = worker.clone();
         let probes = Probes {
             beats: around.beats.clone(),
@@ -54,7 +55,8 @@ pub fn broadcaster(settings: &Settings) -> Result<(), Failure> {
         let around = Around::begin(settings).await?;
         let (clients, beats) = (&around.clients, around.beats.clone());
         let (live, work) = broadcaster::start(settings, clients, beats, around.drain()).await?;
-        tracing::info!("broadcaster started");
+        let (version, commit) = (build::VERSION, build::COMMIT);
+        tracing::info!(version, commit, "broadcaster started");
         let seen = live.clone();
         let probes = Probes {
             beats: around.beats.clone(),

@@ -1,12 +1,16 @@
 //! What the process says about itself: log lines here, metrics in [`exporter`].
 
+pub mod build;
 pub mod document;
 pub mod exporter;
+mod repeats;
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
+use self::repeats::Sparing;
+use super::clock::Clock;
 use super::settings::{Log, LogFormat};
 
 /// Crates whose chatter below `warn` says nothing about our work; directives that an operator gives
@@ -49,16 +53,21 @@ pub fn init(log: &Log, rust_log: Option<&str>) -> Result<(), Error> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(log, rust_log)?)
         .with_writer(std::io::stderr);
+    let clock = Clock::start();
     if as_json(log.format, terminal) {
         let lines = builder
             .json()
             .flatten_event(true)
             .with_span_list(false)
-            .with_current_span(true);
+            .with_current_span(true)
+            .map_event_format(|format| Sparing::new(format, true, clock));
         lines.finish().try_init()?;
     } else {
         let colour = terminal && std::env::var_os("NO_COLOR").is_none();
-        builder.with_ansi(colour).finish().try_init()?;
+        let lines = builder
+            .with_ansi(colour)
+            .map_event_format(|format| Sparing::new(format, false, clock));
+        lines.finish().try_init()?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ pub const ALL: &[Metric] = &[
     Metric {
         name: BUILD_INFO,
         kind: Kind::Gauge,
-        labels: &["version"],
-        help: "1, labelled with the version that runs",
+        labels: &["version", "commit"],
+        help: "1, labelled with the version that runs and the commit it was built of",
     },
     Metric {
         name: SHARD_BEHIND,

@@ -7,6 +7,7 @@ use metrics::Unit;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
 
+use super::build;
 use crate::service::metric::{self, Kind, Metric};
 
 /// Histograms gather samples that only this moves into their buckets: without it they grow.
@@ -95,7 +96,8 @@ fn describe() {
 
 /// Sets what never changes; repeated with every upkeep so that it is not dropped as idle.
 pub(crate) fn identify() {
-    metrics::gauge!(metric::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let (version, commit) = (build::VERSION, build::COMMIT);
+    metrics::gauge!(metric::BUILD_INFO, "version" => version, "commit" => commit).set(1.0);
 }
 
 #[cfg(test)]
