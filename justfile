@@ -61,6 +61,10 @@ check-deploy:
 check-outage SECONDS="60":
     checks/outage {{SECONDS}}
 
+# What doctor says of a stand that is well, and of one fault after another
+check-doctor:
+    checks/doctor
+
 # Prometheus's rules and their unit tests, in seconds; promtool comes with apt-get
 check-rules:
     checks/rules
