@@ -86,7 +86,7 @@ impl Default for Options {
             duration_max: Duration::from_secs(2 * 60 * 60),
             idle_max: Duration::from_secs(10 * 60),
             integration_max: Duration::from_secs(29),
-            viewers_max: 1_000,
+            viewers_max: 10_000,
             outgoing_max: 16,
             stall_max: Duration::from_secs(60),
         }

@@ -20,6 +20,9 @@ pub enum Format {
     Single,
 }
 
+/// Bytes that most readings take in a message: room for it is made beforehand.
+const READING_BYTES: usize = 640;
+
 /// Around the readings of a packed message.
 const PACKED_BEFORE: &str = r#"{"v":1,"readings":["#;
 const PACKED_AFTER: &str = "]}";
@@ -31,11 +34,13 @@ impl Format {
     /// A reading's form in a message of this format: valid XML 1.0, as SQS demands of bodies.
     #[must_use]
     pub fn write(self, reading: &Reading) -> Box<str> {
-        let json = match self {
-            Self::Packed => serde_json::to_string(&Wire(reading)),
-            Self::Single => serde_json::to_string(&Flat(reading)),
+        let mut json = Vec::with_capacity(READING_BYTES);
+        let written = match self {
+            Self::Packed => serde_json::to_writer(&mut json, &Wire(reading)),
+            Self::Single => serde_json::to_writer(&mut json, &Flat(reading)),
         };
-        let json = json.expect("a reading has only text keys");
+        written.expect("a reading has only text keys, and memory takes any bytes");
+        let json = String::from_utf8(json).expect("JSON is text");
         escape_for_sqs(json).into_boxed_str()
     }
 

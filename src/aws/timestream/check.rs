@@ -4,6 +4,8 @@
 //! vain. What is counted where AWS does not say is counted leniently here: a refusal of ours is
 //! final, while one of AWS's is narrowed down to the reading it is about.
 
+use std::fmt::Display;
+
 use super::DEVICE_DIMENSION;
 use super::measure_name::{MEASURE_NAME_BYTES_MAX, MeasureName};
 use crate::model::{Reading, Value};
@@ -34,10 +36,14 @@ pub(super) fn check(reading: &Reading, measure_name: &MeasureName) -> Result<(),
     let dimensions_bytes = check_dimensions(reading)?;
     let values_bytes = check_measures(reading)?;
     let record_bytes = TIME_BYTES + dimensions_bytes + values_bytes;
-    at_most("the record", record_bytes, RECORD_BYTES_MAX)
+    at_most(&"the record", record_bytes, RECORD_BYTES_MAX)
 }
 
 fn check_measure_name(reading: &Reading, measure_name: &MeasureName) -> Result<(), String> {
+    if *measure_name == MeasureName::Auto {
+        // Shortened where it is too long, and as empty as the measures' names, which are looked at.
+        return Ok(());
+    }
     let name = measure_name.of(reading);
     let Some(name) = name else {
         let MeasureName::Field(field) = measure_name else {
@@ -50,7 +56,7 @@ fn check_measure_name(reading: &Reading, measure_name: &MeasureName) -> Result<(
     if name.is_empty() {
         return Err("the measure name is empty".to_owned());
     }
-    at_most("the measure name", name.len(), MEASURE_NAME_BYTES_MAX)
+    at_most(&"the measure name", name.len(), MEASURE_NAME_BYTES_MAX)
 }
 
 fn check_dimensions(reading: &Reading) -> Result<usize, String> {
@@ -78,7 +84,7 @@ fn check_dimensions(reading: &Reading) -> Result<usize, String> {
         bytes += name.len() + value.len();
     }
     at_most(
-        "names and values of all dimensions",
+        &"names and values of all dimensions",
         bytes,
         DIMENSIONS_BYTES_MAX,
     )?;
@@ -109,7 +115,7 @@ fn check_measures(reading: &Reading) -> Result<usize, String> {
         check_value(name, value)?;
         bytes += value.metered_bytes();
     }
-    at_most("values of all measures", bytes, VALUES_BYTES_MAX)?;
+    at_most(&"values of all measures", bytes, VALUES_BYTES_MAX)?;
     Ok(bytes)
 }
 
@@ -119,7 +125,11 @@ fn check_value(name: &str, value: &Value) -> Result<(), String> {
             Err(format!("measure `{name}` is not a finite number"))
         }
         Value::Text(text) if text.is_empty() => Err(format!("measure `{name}` is empty")),
-        Value::Text(text) => at_most(&format!("measure `{name}`"), text.len(), TEXT_BYTES_MAX),
+        Value::Text(text) => at_most(
+            &format_args!("measure `{name}`"),
+            text.len(),
+            TEXT_BYTES_MAX,
+        ),
         _ => Ok(()),
     }
 }
@@ -138,13 +148,14 @@ fn check_name(kind: &str, name: &str, bytes_max: usize) -> Result<(), String> {
         ));
     }
     at_most(
-        &format!("the name of {kind} `{name}`"),
+        &format_args!("the name of {kind} `{name}`"),
         name.len(),
         bytes_max,
     )
 }
 
-fn at_most(what: &str, bytes: usize, bytes_max: usize) -> Result<(), String> {
+/// `what` is written only where it is too much: this is asked for each name of each reading.
+fn at_most(what: &dyn Display, bytes: usize, bytes_max: usize) -> Result<(), String> {
     if bytes > bytes_max {
         return Err(format!(
             "{what}: {bytes} bytes; at most {bytes_max} are allowed"

@@ -1,6 +1,7 @@
 //! `measure_name`: part of a row's key beside dimensions and time.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::aws::hash::fnv1a_128;
 use crate::model::{Reading, Value};
@@ -50,6 +51,14 @@ impl MeasureName {
     }
 }
 
+/// Whether both readings have the same measures, by name.
+pub(super) fn same_measures(one: &Reading, other: &Reading) -> bool {
+    let same = |(one, other): (&(Arc<str>, Value), &(Arc<str>, Value))| {
+        Arc::ptr_eq(&one.0, &other.0) || one.0 == other.0
+    };
+    one.measures.len() == other.measures.len() && one.measures.iter().zip(&other.measures).all(same)
+}
+
 fn joined(reading: &Reading) -> Cow<'_, str> {
     if let [(name, _)] = &reading.measures[..]
         && name.len() <= MEASURE_NAME_BYTES_MAX
@@ -66,6 +75,10 @@ fn joined(reading: &Reading) -> Cow<'_, str> {
     for (name, _) in &reading.measures {
         if !text.is_empty() {
             text.push('+');
+        }
+        if !name.bytes().any(|byte| matches!(byte, b'+' | b'\\')) {
+            text.push_str(name);
+            continue;
         }
         for part in name.split_inclusive(['+', '\\']) {
             match part.strip_suffix(['+', '\\']) {
