@@ -186,7 +186,7 @@ mod tests {
         let long = "n".repeat(61);
         let cases: Vec<(String, &str)> = vec![
             (refused(|r| r.device = "".into()), "device id is empty"),
-            (refused(|r| r.measures.clear()), "measure name is empty"),
+            (refused(|r| r.measures.clear()), "no measures"),
             (
                 refused(|r| r.measures[0].0 = "time".into()),
                 "keeps for itself",

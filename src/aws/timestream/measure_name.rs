@@ -53,10 +53,12 @@ impl MeasureName {
 
 /// Whether both readings have the same measures, by name.
 pub(super) fn same_measures(one: &Reading, other: &Reading) -> bool {
-    let same = |(one, other): (&(Arc<str>, Value), &(Arc<str>, Value))| {
-        Arc::ptr_eq(&one.0, &other.0) || one.0 == other.0
-    };
-    one.measures.len() == other.measures.len() && one.measures.iter().zip(&other.measures).all(same)
+    one.measures.len() == other.measures.len()
+        && one
+            .measures
+            .iter()
+            .zip(&other.measures)
+            .all(|((one, _), (other, _))| Arc::ptr_eq(one, other) || one == other)
 }
 
 fn joined(reading: &Reading) -> Cow<'_, str> {

@@ -293,3 +293,19 @@ impl Intercept for Body {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_number_is_written_as_rust_shows_it(bits in any::<u64>(), tenths in -1_000_000_i32..1_000_000) {
+            for number in [f64::from_bits(bits), f64::from(tenths) / 10.0, f64::from(tenths)] {
+                prop_assert_eq!(Decimal(number).to_string(), number.to_string());
+            }
+        }
+    }
+}
