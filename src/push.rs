@@ -222,11 +222,13 @@ pub enum Farewell {
     Expired,
     /// Older than a connection can be.
     TooOld,
+    /// It took nothing for minutes while others did, and the connection was ended.
+    Slow,
 }
 
 impl Farewell {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Gone, Self::Expired, Self::TooOld];
+    pub const ALL: [Self; 4] = [Self::Gone, Self::Expired, Self::TooOld, Self::Slow];
 
     /// A label for metrics.
     #[must_use]
@@ -235,6 +237,7 @@ impl Farewell {
             Self::Gone => "gone",
             Self::Expired => "expired",
             Self::TooOld => "too_old",
+            Self::Slow => "slow",
         }
     }
 }

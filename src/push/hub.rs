@@ -80,7 +80,7 @@ enum What {
         up_to: u64,
         parts: usize,
     },
-    HangUp,
+    HangUp(super::Farewell),
 }
 
 /// All decisions of the broadcaster.
@@ -102,6 +102,8 @@ pub struct Core {
     held_probe_at: Millis,
     asked: Asked,
     timers: BTreeSet<(Millis, ConnectionId)>,
+    /// When a post was last accepted, by anybody.
+    accepted_at: Option<Millis>,
     /// Viewers of everything who are owed nothing: the next reading wakes them.
     resting: BTreeSet<ConnectionId>,
     /// Rows whose deletion was ordered: a list read before does not bring them back.
@@ -133,6 +135,7 @@ impl Core {
             held_probe_at: now.mono,
             asked: Asked::default(),
             timers: BTreeSet::new(),
+            accepted_at: None,
             resting: BTreeSet::new(),
             tombs: BTreeMap::new(),
             counter: 0,

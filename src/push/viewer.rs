@@ -11,6 +11,10 @@ use crate::model::{Connection, EpochMillis, Millis, StoredTime};
 /// First and longest wait after a 429 (the viewer's buffer is full).
 pub const SLOW_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
+/// A viewer that has taken nothing for so long, while others have, is let go: its connection is ended.
+/// A page that lives connects again, with an empty buffer.
+pub const SLOW_MAX: Duration = Duration::from_secs(300);
+
 /// First and longest wait after a call without a usable answer.
 pub const FAILED_WAIT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -75,6 +79,8 @@ pub struct Viewer {
     pub window_until: Millis,
     /// 429s in a row.
     pub slow: u32,
+    /// When the first of them came.
+    pub slow_since: Option<Millis>,
     /// Calls without a usable answer in a row.
     pub failed: u32,
 }
@@ -97,6 +103,7 @@ impl Viewer {
             not_before: Millis(0),
             window_until: Millis(0),
             slow: 0,
+            slow_since: None,
             failed: 0,
             sight,
         }
@@ -107,6 +114,13 @@ impl Viewer {
     pub fn is_expired(&self, wall: EpochMillis) -> bool {
         self.expires_at
             .is_some_and(|at| at.saturating_mul(1000) <= wall.0)
+    }
+
+    /// Whether it has taken nothing for too long.
+    #[must_use]
+    pub fn is_deaf(&self, now: Millis) -> bool {
+        let too_long = |since: Millis| now.since(since) >= SLOW_MAX;
+        self.slow_since.is_some_and(too_long)
     }
 
     /// Whether a call is due, as soon as its time comes.
@@ -134,6 +148,7 @@ impl Viewer {
     /// All is well again.
     pub fn recover(&mut self) {
         self.slow = 0;
+        self.slow_since = None;
         self.failed = 0;
     }
 }

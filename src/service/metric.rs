@@ -112,7 +112,7 @@ pub const POST_SECONDS: &str = "tidewire_post_seconds";
 pub const POSTS_IN_FLIGHT: &str = "tidewire_posts_in_flight";
 /// Size of frames posted to viewers.
 pub const FRAME_BYTES: &str = "tidewire_frame_bytes";
-/// Rows of the connection table deleted: gone, expired, `too_old`.
+/// Rows of the connection table deleted: gone, expired, `too_old`, slow.
 pub const CONNECTIONS_FORGOTTEN: &str = "tidewire_connections_forgotten_total";
 /// 1 while the breaker is open, by the reason `why`: gone, forbidden, unreachable.
 pub const BREAKER_OPEN: &str = "tidewire_post_breaker_open";

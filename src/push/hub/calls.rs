@@ -13,6 +13,9 @@ use crate::push::{Farewell, Mode, Outcome, age};
 /// to have spoken at least once.
 const SETTLED: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Posts accepted within this say that the account is not throttled as a whole.
+const OTHERS_HEAR: std::time::Duration = std::time::Duration::from_secs(30);
+
 impl Core {
     /// Makes a viewer's next call; none where, looked at closely, nothing is to be sent.
     pub(super) fn prepare(&mut self, now: Now, id: &ConnectionId) -> Option<(Call, Effect)> {
@@ -23,8 +26,16 @@ impl Core {
             what,
             troubled,
         };
-        if viewer.is_expired(now.wall) {
-            return Some((call(What::HangUp), Effect::HangUp(id.clone())));
+        // Where nobody's posts are accepted, it is the account that is throttled.
+        let others_hear = self
+            .accepted_at
+            .is_some_and(|at| now.mono.since(at) < OTHERS_HEAR);
+        let farewell = match viewer.is_expired(now.wall) {
+            true => Some(Farewell::Expired),
+            false => (viewer.is_deaf(now.mono) && others_hear).then_some(Farewell::Slow),
+        };
+        if let Some(why) = farewell {
+            return Some((call(What::HangUp(why)), Effect::HangUp(id.clone())));
         }
         if viewer.snapshot.is_some()
             && let Some((what, frame)) = self.snapshot_frame(now, id)
@@ -109,6 +120,7 @@ impl Core {
             Outcome::Answered(Posted::Slow) => {
                 self.breaker.slow();
                 self.retry_later(now, id, SLOW_WAIT, |viewer| {
+                    viewer.slow_since.get_or_insert(now.mono);
                     viewer.slow += 1;
                     viewer.slow
                 });
@@ -116,7 +128,7 @@ impl Core {
             Outcome::Answered(Posted::TooLarge) => self.too_large(id, call),
             Outcome::Answered(Posted::Forbidden(_)) => {
                 // Ending connections is a permission of its own: a role without it may still post.
-                if !matches!(call.what, What::HangUp) && self.is_the_endpoints(id) {
+                if !matches!(call.what, What::HangUp(_)) && self.is_the_endpoints(id) {
                     self.trip(now, effects, super::Breaker::forbidden);
                 }
                 self.retry_later(now, id, FORBIDDEN_WAIT, |viewer| {
@@ -139,7 +151,7 @@ impl Core {
     fn count(&mut self, what: &What, outcome: &Outcome) {
         let counts = &mut self.counts;
         *match (what, outcome) {
-            (What::HangUp, Outcome::Answered(Posted::Accepted)) => &mut counts.hung_up,
+            (What::HangUp(_), Outcome::Answered(Posted::Accepted)) => &mut counts.hung_up,
             (_, Outcome::Answered(Posted::Accepted)) => &mut counts.accepted,
             (_, Outcome::Answered(Posted::Gone)) => &mut counts.gone,
             (_, Outcome::Answered(Posted::Slow)) => &mut counts.slow,
@@ -157,6 +169,9 @@ impl Core {
         mine: bool,
         effects: &mut Vec<Effect>,
     ) {
+        if !matches!(call.what, What::HangUp(_)) {
+            self.accepted_at = Some(now.mono);
+        }
         if self.breaker.accepted() {
             effects.push(Effect::Closed);
         }
@@ -166,7 +181,7 @@ impl Core {
         };
         viewer.recover();
         match call.what {
-            What::HangUp => self.forget(now, id, Farewell::Expired, effects),
+            What::HangUp(why) => self.forget(now, id, why, effects),
             What::Snapshot { number, up_to, .. } => {
                 viewer.told(number, up_to, &self.stock);
                 if viewer.snapshot.is_some() {
@@ -203,7 +218,7 @@ impl Core {
         self.say_if_opened(was_open, effects);
         if believed {
             let why = match call.what {
-                What::HangUp => Farewell::Expired,
+                What::HangUp(why) => why,
                 _ => Farewell::Gone,
             };
             self.forget(now, id, why, effects);
@@ -268,7 +283,7 @@ impl Core {
         };
         let parts = match &call.what {
             What::Readings { parts, .. } | What::Snapshot { parts, .. } => *parts,
-            What::HangUp => return,
+            What::HangUp(_) => return,
         };
         if parts > 1 && viewer.frame_bytes_max > FRAME_BYTES_MIN {
             viewer.frame_bytes_max = (viewer.frame_bytes_max / 2).max(FRAME_BYTES_MIN);
@@ -278,7 +293,7 @@ impl Core {
         match call.what {
             What::Readings { reach, .. } => viewer.window.shown(reach, &self.stock),
             What::Snapshot { number, up_to, .. } => viewer.told(number, up_to, &self.stock),
-            What::HangUp => {}
+            What::HangUp(_) => {}
         }
     }
 }

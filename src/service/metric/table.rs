@@ -260,7 +260,7 @@ pub const ALL: &[Metric] = &[
         name: CONNECTIONS_FORGOTTEN,
         kind: Kind::Counter,
         labels: &["reason"],
-        help: "rows of the connection table deleted: gone, expired, too_old",
+        help: "rows of the connection table deleted: gone, expired, too_old, slow",
     },
     Metric {
         name: BREAKER_OPEN,

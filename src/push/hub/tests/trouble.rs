@@ -1,7 +1,7 @@
 //! Viewers that are slow, broken or refused, and what the others notice of them.
 
 use super::*;
-use crate::push::viewer::FRAME_BYTES_MIN;
+use crate::push::viewer::{FRAME_BYTES_MIN, SLOW_MAX};
 
 const MINUTES_10: i64 = 600_000;
 
@@ -25,6 +25,40 @@ fn a_slow_viewer_waits_and_gets_the_newest_while_the_others_go_on() {
     }
     stand.wait(Duration::from_millis(100));
     assert_eq!(told(&stand.accept("slow")), [pair("a", 5)]);
+}
+
+/// Seconds after which a viewer that is always slow is let go, beside one that hears or does not.
+fn let_go_after(calm: &Posted) -> Option<u64> {
+    let mut stand = Stand::new(Options::default());
+    stand.rows(&[
+        row("calm", MINUTES_10, devices(&["a"])),
+        row("slow", MINUTES_10, devices(&["a"])),
+    ]);
+    for second in 1..=600_u64 {
+        stand.readings(&[reading("a", i64::try_from(second).unwrap(), second)]);
+        for (id, posted) in [("calm", calm), ("slow", &Posted::Slow)] {
+            if stand.is_posting_to(id) {
+                stand.answer(id, posted.clone());
+            }
+        }
+        if stand.hang_ups.contains(&"slow".into()) {
+            stand.answer("slow", Posted::Accepted);
+            assert_eq!(stand.forgotten, [("slow".into(), Farewell::Slow)]);
+            return Some(second);
+        }
+        stand.wait(Duration::from_secs(1));
+    }
+    assert_eq!(stand.forgotten, []);
+    None
+}
+
+#[test]
+fn a_viewer_that_takes_nothing_for_minutes_is_let_go_unless_nobody_is_heard() {
+    let after = let_go_after(&Posted::Accepted).expect("it is let go");
+    let bound = SLOW_MAX.as_secs();
+    assert!((bound..=bound + 20).contains(&after), "after {after} s");
+    // Then it is the account that is throttled, and everybody would be let go.
+    assert_eq!(let_go_after(&Posted::Slow), None);
 }
 
 #[test]
