@@ -1,11 +1,11 @@
 // A stand with viewers, left to itself for a while, and what its meter then says.
-// Arguments: devices, readings a second, viewers, devices of each, seconds.
+// Arguments: devices, readings a second, viewers, devices of each, seconds, window in ms.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-const [devices, rate, viewers, each, seconds] = process.argv.slice(2).map(Number);
+const [devices, rate, viewers, each, seconds, window_ms] = process.argv.slice(2).map(Number);
 
 // As the stand's simulated devices are called.
 function device(index) {
@@ -43,7 +43,7 @@ function table({ comparison, month_usd, load, since_s, ...rest }) {
   ].join("\n");
 }
 
-const args = ["local", "--json", "--port-base", "0", "--devices", devices, "--rate", rate].map(String);
+const args = ["local", "--json", "--port-base", "0", "--devices", devices, "--rate", rate, "--window-ms", window_ms].map(String);
 const stand = spawn(process.env.TIDEWIRE_BIN, args, { stdio: ["ignore", "pipe", "ignore"] });
 try {
   const [line] = await once(createInterface({ input: stand.stdout }), "line");

@@ -32,6 +32,9 @@ pub struct Args {
     /// How workers read the stream: polling, fan-out or auto, as `source.mode`
     #[arg(long, default_value = "polling", value_name = "MODE", value_parser = ["polling", "fan-out", "auto"])]
     mode: String,
+    /// Join what a viewer is owed over so many milliseconds, as `broadcaster.window_ms`: each message is billed
+    #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    window_ms: u64,
     /// The first of eight ports to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 7400, value_name = "PORT")]
     port_base: u16,
@@ -76,6 +79,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         shards: args.shards,
         workers: args.workers,
         mode: args.mode.clone(),
+        window_ms: args.window_ms,
         rule: (args.rule.clone(), args.rule_key.clone()),
         port_base: args.port_base,
         memory_store_hours: args.memory_store_hours,

@@ -24,9 +24,9 @@ pub fn queue_url(urls: &Urls, name: &str) -> String {
 }
 
 /// The file's text. `secret` signs viewers' tokens; it is the stand's own and dies with it. `mode` is
-/// how workers read the stream.
+/// how workers read the stream, `window_ms` over how long what a viewer is owed is joined.
 #[must_use]
-pub fn toml(urls: &Urls, secret: &str, mode: &str) -> String {
+pub fn toml(urls: &Urls, secret: &str, mode: &str, window_ms: u64) -> String {
     let live = queue_url(urls, LIVE_QUEUE);
     let dead = queue_url(urls, DEAD_LETTER_QUEUE);
     format!(
@@ -68,6 +68,9 @@ queue_url = "{dead}"
 [connections]
 table = "{CONNECTION_TABLE}"
 create = true
+
+[broadcaster]
+window_ms = {window_ms}
 
 [gateway]
 hs256_secret = "{secret}"

@@ -45,6 +45,8 @@ pub struct Options {
     pub workers: usize,
     /// How they read: `source.mode`.
     pub mode: String,
+    /// Over how long what a viewer is owed is joined: `broadcaster.window_ms`.
+    pub window_ms: u64,
     /// The topic rule that puts MQTT messages on the stream, and their partition key.
     pub rule: (mqtt::rule::Rule, mqtt::rule::Template),
     /// The first of eight ports; 0 lets the system choose.
@@ -87,7 +89,7 @@ impl Stand {
         let ports = ports.map_err(|error| Failure::new(error.to_string()))?;
         let urls = Urls::of(&ports);
         let secret = Secret::new(format!("{}{}", entropy::uuid(), entropy::uuid()));
-        let (config, settings) = configure(&urls, &secret, &options.mode, grace)?;
+        let (config, settings) = configure(&urls, &secret, options, grace)?;
         let tasks = Tasks::new();
         let stop_servers = CancellationToken::new();
         let listeners = [ports.kinesis, ports.dynamodb, ports.sqs, ports.timestream];
@@ -200,12 +202,12 @@ fn run(
 fn configure(
     urls: &Urls,
     secret: &Secret,
-    mode: &str,
+    options: &Options,
     grace: Duration,
 ) -> Result<(ConfigFile, Settings), Failure> {
     let directory = place::directory(|name| std::env::var(name).ok());
     let name = urls.page.rsplit(':').next().unwrap_or("0").to_owned();
-    let text = config::toml(urls, secret.reveal(), mode);
+    let text = config::toml(urls, secret.reveal(), &options.mode, options.window_ms);
     let file = ConfigFile::write(&directory, &name, &text);
     let file = file.map_err(|error| {
         let place = directory.display();

@@ -42,8 +42,10 @@ export class Bill {
     const ratio = report.blog_to_ours_with_tasks;
     write(by("bill-ratio"), early || !known(ratio) ? "" : `1 to ${ratio.toFixed(ratio < 10 ? 1 : 0)}`);
     const rows = (report.comparison ?? []).map((line) => {
-      const name = `${SERVICES[line.service] ?? line.service} ${line.unit}s`;
-      return row(name, units(line), line.ours_usd, line.blog_usd);
+      // "reads" where AWS says "read request units"; the whole of it stands in the title.
+      const unit = line.unit.replace(/ (request )?unit$/, "");
+      const name = `${SERVICES[line.service] ?? line.service} ${unit}s`;
+      return row(name, `${line.unit}s: ${units(line)}`, line.ours_usd, line.blog_usd);
     });
     rows.push(row("Fargate tasks", "two tasks of half a vCPU and 1 GB", month.our_tasks, 0));
     const all = row("together", "", month.ours + month.our_tasks, month.blog);
