@@ -136,7 +136,7 @@ pub(super) async fn run<P: Put>(
     shared.subscribers.leave(&session.name, number);
     if let (Err(_), Some(will)) = (&ended, &connect.last_will) {
         let will = Publish::new(&will.topic, QoS::AtMostOnce, &will.message[..]);
-        session.publish(&will).await;
+        let _broken_off = session.publish(&will).await;
     }
     ended
 }
@@ -205,7 +205,10 @@ impl<P: Put> Session<'_, P> {
         let answer = match packet {
             Packet::Publish(message) => {
                 check(&message)?;
-                self.publish(&message).await;
+                if !self.publish(&message).await {
+                    // Not acknowledged: the client says it again to whoever listens next.
+                    return Err(Ended::Refused("the stand ends"));
+                }
                 match message.qos {
                     QoS::AtLeastOnce => Packet::PubAck(PubAck::new(message.pkid)),
                     _ => return Ok(()),
@@ -228,7 +231,8 @@ impl<P: Put> Session<'_, P> {
         self.wire.write(&answer).await
     }
 
-    async fn publish(&self, message: &Publish) {
+    /// Whether it is where it belongs, rather than broken off by the stand's end.
+    async fn publish(&self, message: &Publish) -> bool {
         let mut copy = Publish::from_bytes(
             message.topic.clone(),
             QoS::AtMostOnce,
@@ -238,7 +242,8 @@ impl<P: Put> Session<'_, P> {
         self.shared.subscribers.publish(&copy);
         // A stand that ends does not wait for a stream that throttles.
         let taken = self.shared.onto.take(&self.name, message);
-        let _stopped = self.shared.stop.run_until_cancelled(taken).await;
+        let taken = self.shared.stop.run_until_cancelled(taken).await;
+        taken.is_some()
     }
 
     fn subscribe(&self, asked: &Subscribe) -> Result<SubAck, Ended> {

@@ -144,6 +144,32 @@ async fn what_devices_publish_is_on_the_stream_in_order_before_it_is_acknowledge
 }
 
 #[tokio::test]
+async fn what_is_not_on_the_stream_when_the_stand_ends_is_not_acknowledged() {
+    let broker = Broker::start().await;
+    broker.stream.0.lock().unwrap().0 = u32::MAX;
+    let mut socket = TcpStream::connect(("127.0.0.1", broker.port))
+        .await
+        .unwrap();
+    let connect = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05board";
+    let publish = b"\x32\x1e\x00\x18devices/kitchen/readings\x00\x07{}";
+    socket.write_all(connect).await.unwrap();
+    socket.write_all(publish).await.unwrap();
+    let tried = async {
+        while broker.stream.0.lock().unwrap().0 == u32::MAX {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let tried = tokio::time::timeout(DEADLINE, tried).await;
+    tried.expect("it is tried");
+    let stream = broker.stream.clone();
+    broker.end().await;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, [0x20, 2, 0, 0], "a CONNACK and no PUBACK");
+    assert_eq!(stream.taken(), []);
+}
+
+#[tokio::test]
 async fn what_the_rule_cannot_use_costs_itself_alone() {
     let broker = Broker::start().await;
     let (client, mut events) = broker.client("board");
