@@ -132,8 +132,15 @@ impl<S: Stream> Bounded<S> {
 impl<S: Stream> Stream for Bounded<S> {
     type Subscription = NoSubscription;
 
+    /// Each as a closed one: a range ends, and is not read on where its shard is still open.
     async fn shards(&self) -> Result<Vec<Shard>, Error> {
-        self.stream.shards().await
+        let mut shards = self.stream.shards().await?;
+        for shard in &mut shards {
+            if shard.ending_seq.is_none() {
+                shard.ending_seq = Some(shard.starting_seq.clone());
+            }
+        }
+        Ok(shards)
     }
 
     async fn server_time(&self) -> Result<EpochMillis, Error> {
