@@ -25,7 +25,7 @@ pub use fault::Fault;
 pub use id::{ConnectionId, DeviceId, LeaseCounter, PartitionKey, ShardId, StreamName, WorkerId};
 pub use position::{Checkpoint, Position, SequenceNumber};
 pub use reading::{Reading, Value};
-pub use seat::{HolderId, SeatRow};
+pub use seat::{HolderId, SeatRow, Wish};
 pub use secret::Secret;
 pub use shard::{ChildShard, HashKey, HashRange, Record, Shard, Start};
 pub use stream_id::{NotAStreamId, StreamId};

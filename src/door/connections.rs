@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::fault::CallFailed;
 use crate::model::{
-    Connection, ConnectionId, Posted, SeatRow, StoredTime, Ticket, TicketHash, Wanted,
+    Connection, ConnectionId, Posted, SeatRow, StoredTime, Ticket, TicketHash, Wanted, Wish,
 };
 use crate::push::seat::Claim;
 
@@ -49,18 +49,27 @@ pub trait Tickets: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Ticket>, CallFailed>> + Send;
 }
 
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// It was written, over a row with this wish in it.
+    Written(Option<Wish>),
+    /// Its condition did not hold.
+    Refused,
+}
+
 /// The table's seats: who serves which queue.
 pub trait Seats: Send + Sync + 'static {
     /// A seat's row, read consistently.
     fn seat(&self, queue: &str)
     -> impl Future<Output = Result<Option<SeatRow>, CallFailed>> + Send;
 
-    /// Writes a seat's row on the claim's condition; false where it did not hold.
+    /// Writes a seat's row on the claim's condition.
     fn claim(
         &self,
         queue: &str,
         claim: &Claim,
-    ) -> impl Future<Output = Result<bool, CallFailed>> + Send;
+    ) -> impl Future<Output = Result<Claimed, CallFailed>> + Send;
 }
 
 /// The way to the screens: `@connections`.

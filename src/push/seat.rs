@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use crate::model::{HolderId, Millis, SeatRow};
+pub use self::spread::Spread;
+use crate::model::{HolderId, Millis, SeatRow, Wish};
+
+mod spread;
 
 /// A seat whose row stands still for so long is free.
 pub const LEASE: Duration = Duration::from_secs(6);
@@ -24,6 +27,9 @@ pub const MARGIN: Duration = Duration::from_secs(1);
 /// Who holds seats already leaves a free one to others for so long, for each that it holds: queues
 /// spread over the broadcasters there are, and the last one left takes them all.
 pub const MODESTY: Duration = Duration::from_secs(2);
+
+/// A seat that was let go for somebody is left to that one for so long: three looks.
+pub const COURTESY: Duration = Duration::from_secs(3);
 
 /// A write to try: only if the row's counter is still this (none: only if there is no row).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +59,10 @@ impl Watch {
         held: usize,
     ) -> Option<Claim> {
         // From the answer on: the state may have been written after the read was sent.
+        // A wish is no sign of its holder's life.
+        let state = |row: &Option<SeatRow>| row.as_ref().map(|row| row.counter);
         let since = match &self.seen {
-            Some((seen, since)) if *seen == row => *since,
+            Some((seen, since)) if state(seen) == state(&row) => *since,
             _ => now,
         };
         self.seen = Some((row.clone(), since));
@@ -64,9 +72,28 @@ impl Watch {
             // Ours from a claim whose answer was lost: nobody else may sit here meanwhile.
             Some(holder) if holder == me => Duration::ZERO,
             Some(_) => LEASE + modesty,
-            None => modesty,
+            None => match row.as_ref().and_then(|row| row.next.as_ref()) {
+                Some(next) if next == me => Duration::ZERO,
+                Some(_) => COURTESY + modesty,
+                None => modesty,
+            },
         };
         (now.since(since) >= after).then(|| claim(row.as_ref(), Some(me)))
+    }
+
+    /// The wish to write beside what was seen, for somebody who holds `held` seats.
+    #[must_use]
+    pub fn wish(&self, me: &HolderId, held: usize) -> Option<Claim> {
+        let (row, _) = self.seen.as_ref()?;
+        let row = row.as_ref()?;
+        let by = me.clone();
+        Some(Claim {
+            expect: Some(row.counter),
+            row: SeatRow {
+                wish: Some(Wish { by, held }),
+                ..row.clone()
+            },
+        })
     }
 
     /// Somebody else was faster, or the write's fate is not known: look again.
@@ -122,10 +149,12 @@ impl Held {
         claim(Some(&self.row()), Some(&self.me))
     }
 
-    /// What to write to let the seat go at once.
+    /// What to write to let the seat go at once, for somebody if `next` names one.
     #[must_use]
-    pub fn release(&self) -> Claim {
-        claim(Some(&self.row()), None)
+    pub fn release(&self, next: Option<HolderId>) -> Claim {
+        let mut claim = claim(Some(&self.row()), None);
+        claim.row.next = next;
+        claim
     }
 
     /// A renewal sent at `sent` was written.
@@ -152,6 +181,7 @@ impl Held {
         SeatRow {
             holder: Some(self.me.clone()),
             counter: self.counter,
+            ..SeatRow::default()
         }
     }
 }
@@ -163,6 +193,7 @@ fn claim(seen: Option<&SeatRow>, holder: Option<&HolderId>) -> Claim {
         row: SeatRow {
             holder: holder.cloned(),
             counter: expect.map_or(1, |counter| counter.saturating_add(1)),
+            ..SeatRow::default()
         },
     }
 }

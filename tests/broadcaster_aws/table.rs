@@ -6,10 +6,10 @@ use tidewire::aws::Endpoints;
 use tidewire::aws::connections::{Names, SESSION_EXPIRES_AT, TICKETS, Table};
 use tidewire::aws::provision::{ConnectionTable, create_connection_table};
 use tidewire::door::Fault;
-use tidewire::door::connections::{Connections as _, Seats as _, Tickets as _};
+use tidewire::door::connections::{Claimed, Connections as _, Seats as _, Tickets as _};
 use tidewire::local::dynamodb::DynamoDb;
 use tidewire::model::{
-    Connection, ConnectionId, HolderId, SeatRow, StoredTime, Ticket, TicketHash, Wanted,
+    Connection, ConnectionId, HolderId, SeatRow, StoredTime, Ticket, TicketHash, Wanted, Wish,
 };
 
 use tidewire::push::seat::Claim;
@@ -239,6 +239,7 @@ async fn a_seat_is_claimed_renewed_and_let_go_on_condition_of_what_was_seen() {
     let seat = |holder: Option<&str>, counter| SeatRow {
         holder: holder.map(|name| HolderId(name.to_owned())),
         counter,
+        ..SeatRow::default()
     };
     let claim = |expect, row: &SeatRow| Claim {
         expect,
@@ -252,13 +253,44 @@ async fn a_seat_is_claimed_renewed_and_let_go_on_condition_of_what_was_seen() {
         async move { table.claim(queue, &claim).await.unwrap() }
     });
     let all = futures_util::future::join_all(all).await;
-    assert_eq!(all.iter().filter(|won| **won).count(), 1);
+    assert_eq!(
+        all.iter().filter(|won| **won != Claimed::Refused).count(),
+        1
+    );
     let mine = seat(Some("p"), 2);
-    assert!(!table.claim(queue, &claim(Some(7), &mine)).await.unwrap());
-    assert!(table.claim(queue, &claim(Some(1), &mine)).await.unwrap());
-    assert_eq!(table.seat(queue).await.unwrap(), Some(mine));
-    let free = seat(None, 3);
-    assert!(table.claim(queue, &claim(Some(2), &free)).await.unwrap());
+    let (plain, refused) = (Claimed::Written(None), Claimed::Refused);
+    let write = |expect, row: &SeatRow| {
+        let (claim, table) = (claim(expect, row), table.clone());
+        async move { table.claim(queue, &claim).await.unwrap() }
+    };
+    assert_eq!(write(Some(7), &mine).await, refused);
+    assert_eq!(write(Some(1), &mine).await, plain);
+    assert_eq!(table.seat(queue).await.unwrap(), Some(mine.clone()));
+
+    // Another one's wish stands beside it until the next renewal, which is told of it.
+    let wish = Some(Wish {
+        by: HolderId("q".to_owned()),
+        held: 0,
+    });
+    let wished = SeatRow {
+        wish: wish.clone(),
+        ..mine
+    };
+    assert_eq!(
+        write(Some(1), &wished).await,
+        refused,
+        "it was renewed meanwhile"
+    );
+    assert_eq!(write(Some(2), &wished).await, plain);
+    assert_eq!(table.seat(queue).await.unwrap(), Some(wished));
+    let renewed = seat(Some("p"), 3);
+    assert_eq!(write(Some(2), &renewed).await, Claimed::Written(wish));
+    assert_eq!(table.seat(queue).await.unwrap(), Some(renewed));
+    let free = SeatRow {
+        next: Some(HolderId("q".to_owned())),
+        ..seat(None, 4)
+    };
+    assert_eq!(write(Some(3), &free).await, plain);
     assert_eq!(table.seat(queue).await.unwrap(), Some(free));
     assert_eq!(table.list().await.unwrap(), [], "seats are no connections");
 

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
-use super::{Item, Table, failed, held, text};
-use crate::door::connections::Seats;
+use super::{Item, Table, failed, text};
+use crate::door::connections::{Claimed, Seats};
 use crate::door::fault::{CallFailed, Fault};
-use crate::model::{HolderId, SeatRow};
+use crate::model::{HolderId, SeatRow, Wish};
 use crate::push::seat::Claim;
 
 /// The hash key's value in a seat's row.
@@ -18,6 +18,13 @@ const HOLDER: &str = "holder";
 
 /// How many times the row was written.
 const COUNTER: &str = "counter";
+
+/// Who wishes to serve it instead, and how many seats that one has.
+const WISH_BY: &str = "wish_by";
+const WISH_HELD: &str = "wish_held";
+
+/// For whom it was let go.
+const NEXT: &str = "next";
 
 impl Table {
     fn seat_key(&self, queue: &str) -> Item {
@@ -40,6 +47,8 @@ fn row(item: &Item) -> Result<SeatRow, CallFailed> {
     let counter = counter.and_then(|text| text.parse().ok());
     Ok(SeatRow {
         holder: item.get(HOLDER).and_then(text).map(HolderId),
+        wish: wish(item),
+        next: item.get(NEXT).and_then(text).map(HolderId),
         counter: counter.ok_or_else(|| CallFailed {
             operation: "GetItem",
             fault: Fault::Fatal,
@@ -48,6 +57,34 @@ fn row(item: &Item) -> Result<SeatRow, CallFailed> {
             ),
         })?,
     })
+}
+
+/// A wish that is half there or no number is none.
+fn wish(item: &Item) -> Option<Wish> {
+    let held = item.get(WISH_HELD).and_then(text)?.parse().ok()?;
+    let by = HolderId(item.get(WISH_BY).and_then(text)?);
+    Some(Wish { by, held })
+}
+
+/// The attributes of a seat's row, without its key.
+fn attributes(row: &SeatRow) -> Item {
+    let mut item = HashMap::from([(
+        COUNTER.to_owned(),
+        AttributeValue::N(row.counter.to_string()),
+    )]);
+    let mut name = |attribute: &str, id: &Option<HolderId>| {
+        if let Some(HolderId(id)) = id {
+            item.insert(attribute.to_owned(), AttributeValue::S(id.clone()));
+        }
+    };
+    name(HOLDER, &row.holder);
+    name(NEXT, &row.next);
+    if let Some(wish) = &row.wish {
+        name(WISH_BY, &Some(wish.by.clone()));
+        let held = AttributeValue::N(wish.held.to_string());
+        item.insert(WISH_HELD.to_owned(), held);
+    }
+    item
 }
 
 impl Seats for Table {
@@ -64,17 +101,15 @@ impl Seats for Table {
         answer.item().map(row).transpose()
     }
 
-    async fn claim(&self, queue: &str, claim: &Claim) -> Result<bool, CallFailed> {
+    async fn claim(&self, queue: &str, claim: &Claim) -> Result<Claimed, CallFailed> {
         let mut item = self.seat_key(queue);
-        let counter = AttributeValue::N(claim.row.counter.to_string());
-        item.insert(COUNTER.to_owned(), counter);
-        if let Some(HolderId(holder)) = &claim.row.holder {
-            item.insert(HOLDER.to_owned(), AttributeValue::S(holder.clone()));
-        }
+        item.extend(attributes(&claim.row));
+        // What was written over comes with the answer, at no cost.
         let put = self
             .client
             .put_item()
             .table_name(&self.names.table)
+            .return_values(ReturnValue::AllOld)
             .set_item(Some(item));
         let put = match claim.expect {
             None => put
@@ -85,6 +120,10 @@ impl Seats for Table {
                 .expression_attribute_names("#counter", COUNTER)
                 .expression_attribute_values(":counter", AttributeValue::N(counter.to_string())),
         };
-        held(put.send().await.map_err(|error| failed("PutItem", &error)))
+        match put.send().await.map_err(|error| failed("PutItem", &error)) {
+            Ok(answer) => Ok(Claimed::Written(answer.attributes().and_then(wish))),
+            Err(error) if error.fault == Fault::Conflict => Ok(Claimed::Refused),
+            Err(error) => Err(error),
+        }
     }
 }

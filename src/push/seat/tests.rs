@@ -12,6 +12,7 @@ fn row(holder: Option<&str>, counter: u64) -> SeatRow {
     SeatRow {
         holder: holder.map(id),
         counter,
+        ..SeatRow::default()
     }
 }
 
@@ -71,6 +72,81 @@ fn a_renewal_whose_answer_was_lost_is_recognized_and_gives_no_more_time() {
     assert_eq!(held.refused(None), Verdict::Lost);
 }
 
+#[test]
+fn a_seat_let_go_for_somebody_is_left_to_that_one_for_a_while() {
+    let (me, next) = (id("me"), id("next"));
+    let held = Held::by(&claim(None, Some(&me)), me, AT);
+    let free = held.release(Some(next.clone())).row;
+    assert_eq!((free.holder.as_ref(), free.counter), (None, 2));
+    let mut watch = Watch::default();
+    assert!(watch.saw(AT, Some(free.clone()), &next, 3).is_some());
+    let (other, mut watch) = (id("other"), Watch::default());
+    assert_eq!(watch.saw(AT, Some(free.clone()), &other, 0), None);
+    let almost = AT + Duration::from_millis(2_999);
+    assert_eq!(watch.saw(almost, Some(free.clone()), &other, 0), None);
+    assert!(watch.saw(AT + COURTESY, Some(free), &other, 0).is_some());
+}
+
+#[test]
+fn a_wish_keeps_the_state_it_was_written_beside_and_no_holder_alive() {
+    let (me, mut watch) = (id("me"), Watch::default());
+    let other = row(Some("other"), 4);
+    assert_eq!(watch.wish(&me, 0), None, "nothing was seen");
+    assert_eq!(watch.saw(AT, Some(other.clone()), &me, 0), None);
+    let wish = watch.wish(&me, 0).unwrap();
+    assert_eq!((wish.expect, wish.row.counter), (Some(4), 4));
+    assert_eq!(wish.row.holder, other.holder);
+    let soon = AT + Duration::from_secs(5);
+    assert_eq!(watch.saw(soon, Some(wish.row.clone()), &me, 0), None);
+    let claim = watch.saw(AT + LEASE, Some(wish.row), &me, 0).unwrap();
+    assert_eq!(claim.row, row(Some("me"), 5));
+}
+
+#[test]
+fn a_wish_is_for_one_who_has_two_more_and_told_from_time_to_time() {
+    let (rich, poor) = (id("rich"), id("poor"));
+    let mut spread = Spread::default();
+    assert!(
+        !spread.saw(AT, "a", Some(&rich)),
+        "one is no more than a share"
+    );
+    assert!(!spread.saw(AT, "b", Some(&poor)));
+    assert!(spread.saw(AT, "c", Some(&rich)));
+    let soon = AT + Duration::from_secs(1);
+    assert!(!spread.saw(soon, "a", Some(&rich)), "it was told just now");
+    let later = AT + Duration::from_secs(3);
+    assert!(spread.saw(later, "a", Some(&rich)));
+    spread.took("a");
+    let last = later + Duration::from_secs(3);
+    assert!(!spread.saw(last, "c", Some(&rich)), "both have one");
+    assert!(!spread.saw(last, "c", None));
+}
+
+#[test]
+fn seats_are_granted_one_at_a_time_and_only_where_it_evens_them_out() {
+    let wish = |held| Wish { by: id("me"), held };
+    let mut spread = Spread::default();
+    for queue in ["a", "b", "c", "d"] {
+        spread.took(queue);
+    }
+    assert!(!spread.grants(AT, &wish(3)));
+    assert!(spread.grants(AT, &wish(0)));
+    let later = AT + Duration::from_secs(60);
+    assert!(!spread.grants(later, &wish(0)), "one is under way");
+    spread.lost();
+    spread.let_go(later);
+    assert!(
+        !spread.grants(later, &wish(0)),
+        "the wish may be an old one"
+    );
+    let last = later + LEASE;
+    assert!(spread.grants(last, &wish(1)));
+    spread.lost();
+    spread.let_go(last);
+    assert!(!spread.grants(last + LEASE, &wish(2)), "two each");
+    assert_eq!(spread.held(), 2);
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     InTime,
@@ -78,8 +154,9 @@ enum Answer {
     NeverWritten,
 }
 
-/// A process's next step: how long it waits before, what becomes of its call, how long that takes.
-type Turn = (usize, u64, Answer, u64);
+/// A process's next step: how long it waits before, what becomes of its call, how long that takes,
+/// and whether it asks for the seat, or grants it to who asked.
+type Turn = (usize, u64, Answer, u64, bool);
 
 fn turn() -> impl Strategy<Value = Turn> {
     let answer = prop_oneof![
@@ -87,7 +164,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Answer::Lost),
         1 => Just(Answer::NeverWritten),
     ];
-    (0..3_usize, 0..900_u64, answer, 0..3_000_u64)
+    (0..3_usize, 0..900_u64, answer, 0..3_000_u64, any::<bool>())
 }
 
 struct Process {
@@ -135,7 +212,7 @@ impl World {
 
     /// One step of a process, if it is not busy. Its call reaches the table at once and is answered
     /// after `takes_ms`: what it counts from is the sending.
-    fn step(&mut self, (who, wait_ms, answer, takes_ms): Turn) {
+    fn step(&mut self, (who, wait_ms, answer, takes_ms, yields): Turn) {
         self.now = self.now + Duration::from_millis(wait_ms);
         let now = self.now;
         let process = &mut self.processes[who];
@@ -148,15 +225,15 @@ impl World {
         }
         process.busy_until = now + Duration::from_millis(takes_ms);
         match process.held.take() {
-            Some(held) if held.renew_at() <= now => self.renew(who, held, answer),
+            Some(held) if held.renew_at() <= now => self.renew(who, held, answer, yields),
             Some(held) => self.processes[who].held = Some(held),
-            None => self.look(who, answer),
+            None => self.look(who, answer, yields),
         }
         self.check();
     }
 
     /// Sends a read; once it is answered, what it showed then is acted upon.
-    fn look(&mut self, who: usize, answer: Answer) {
+    fn look(&mut self, who: usize, answer: Answer, asks: bool) {
         let (now, row) = (self.now, self.row.clone());
         let process = &mut self.processes[who];
         let Some(row) = process.reading.take() else {
@@ -165,6 +242,10 @@ impl World {
         };
         let me = process.me.clone();
         let Some(claim) = process.watch.saw(now, row, &me, 0) else {
+            let wish = process.watch.wish(&me, 0).filter(|_| asks);
+            if let Some(wish) = wish {
+                self.write(&wish);
+            }
             return;
         };
         process.watch.begin_anew();
@@ -175,11 +256,19 @@ impl World {
         }
     }
 
-    fn renew(&mut self, who: usize, mut held: Held, answer: Answer) {
+    fn renew(&mut self, who: usize, mut held: Held, answer: Answer, grants: bool) {
         let claim = held.renewal();
+        let wish = self.row.as_ref().and_then(|row| row.wish.clone());
         let written = !matches!(answer, Answer::NeverWritten) && self.write(&claim);
         match answer {
-            Answer::InTime if written => held.renewed(self.now),
+            Answer::InTime if written => {
+                held.renewed(self.now);
+                if let Some(wish) = wish.filter(|_| grants) {
+                    self.write(&held.release(Some(wish.by)));
+                    self.processes[who].watch.begin_anew();
+                    return;
+                }
+            }
             Answer::InTime => {
                 if held.refused(self.row.as_ref()) == Verdict::Lost {
                     self.processes[who].watch.begin_anew();
@@ -218,13 +307,13 @@ proptest! {
         // All is well: every process has a turn each 100 ms.
         let healed = world.now;
         for n in 0..300 {
-            world.step((n % 3, 34, Answer::InTime, 0));
+            world.step((n % 3, 34, Answer::InTime, 0, false));
         }
         prop_assert_eq!(world.holders(), 1);
         prop_assert!(world.now.since(healed) < Duration::from_secs(11));
         let takes = world.takes;
         for n in 0..300 {
-            world.step((n % 3, 34, Answer::InTime, 0));
+            world.step((n % 3, 34, Answer::InTime, 0, false));
         }
         prop_assert_eq!(world.takes, takes, "it stays with whoever has it");
     }

@@ -1,7 +1,6 @@
 //! One queue's seat: wait for it, serve while it is held, let it go at the end.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::{Seldom, Status};
 use super::{Broken, Options, Parts, run};
-use crate::door::connections::{Connections, Screens, Seats};
+use crate::door::connections::{Claimed, Connections, Screens, Seats};
 use crate::door::queue::QueueReceiver;
-use crate::model::{HolderId, Millis};
-use crate::push::seat::{Claim, Held, LOOK_EVERY, Verdict, Watch};
+use crate::model::{HolderId, Millis, SeatRow, Wish};
+use crate::push::seat::{Claim, Held, LOOK_EVERY, Spread, Verdict, Watch};
 use crate::service::clock::Clock;
 use crate::service::metric;
 
@@ -25,12 +24,12 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// Letting go is tried so long; then the seat runs out by itself.
 const RELEASE_MAX: Duration = Duration::from_millis(1_300);
 
-/// This process among the broadcasters; clones share how many seats it holds.
+/// This process among the broadcasters; clones share what it knows of the seats.
 #[derive(Clone, Debug)]
 pub struct Holder {
     /// Its id, new at each start.
     pub id: HolderId,
-    held: Arc<AtomicUsize>,
+    spread: Arc<Mutex<Spread>>,
     /// Its seats look one after the other, each knowing what the others got.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -41,7 +40,7 @@ impl Holder {
     pub fn new(id: HolderId) -> Self {
         Self {
             id,
-            held: Arc::default(),
+            spread: Arc::default(),
             turn: Arc::default(),
         }
     }
@@ -49,7 +48,11 @@ impl Holder {
     /// Seats that it holds.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        self.spread().held()
+    }
+
+    fn spread(&self) -> MutexGuard<'_, Spread> {
+        self.spread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,6 +77,15 @@ enum End {
     Lost,
 }
 
+/// A seat that is held, and its work.
+struct Served {
+    held: Held,
+    /// Ends the work in order.
+    leaving: CancellationToken,
+    /// Who asked for the seat and gets it.
+    next: Option<HolderId>,
+}
+
 impl<T: Seats> Seat<T> {
     /// Waits for the seat, serves its queue while it is held, and waits again, until shutdown: then
     /// the work drains, and the seat is let go.
@@ -95,7 +107,7 @@ impl<T: Seats> Seat<T> {
         let place = options.push.place.index.to_string();
         metrics::gauge!(metric::QUEUE_SERVED, "queue" => place).set(0.0);
         loop {
-            let mut held = tokio::select! {
+            let held = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
                 held = self.wait() => held,
@@ -105,32 +117,50 @@ impl<T: Seats> Seat<T> {
                 ..Status::default()
             });
             tracing::info!(queue = self.queue, "this broadcaster serves the queue");
+            let mut served = Served {
+                held,
+                leaving: shutdown.child_token(),
+                next: None,
+            };
             let work = run(
                 parts.clone(),
                 options.clone(),
                 self.clock.clone(),
                 status.clone(),
-                shutdown.clone(),
+                served.leaving.clone(),
             );
             // Renewing comes first: work that never rests would use up the task's turn each time.
             let end = tokio::select! {
                 biased;
-                () = self.renew(&mut held) => End::Lost,
+                () = self.renew(&mut served) => End::Lost,
                 done = work => End::Done(done),
             };
-            self.holder.held.fetch_sub(1, Ordering::Relaxed);
             status.send_replace(Status::default());
+            let goes_on = self.ended(&end, &served).await && !shutdown.is_cancelled();
             match end {
-                End::Done(done) => {
-                    self.release(&held).await;
-                    return done;
-                }
-                End::Lost => tracing::warn!(
-                    queue = self.queue,
-                    "the seat was lost: another broadcaster may serve the queue; waiting for it"
-                ),
+                End::Done(done) if !goes_on => return done,
+                End::Done(_) | End::Lost => {}
             }
         }
+    }
+
+    /// A seat is no longer served: lets it go, if it is still ours. Whether to wait for it again.
+    async fn ended(&self, end: &End, served: &Served) -> bool {
+        let given = served.next.is_some();
+        if let End::Done(_) = end {
+            self.release(&served.held, served.next.clone()).await;
+        } else {
+            tracing::warn!(
+                queue = self.queue,
+                "the seat was lost: another broadcaster may serve the queue; waiting for it"
+            );
+        }
+        let mut spread = self.holder.spread();
+        spread.lost();
+        if given {
+            spread.let_go(self.clock.now());
+        }
+        matches!(end, End::Lost) || given && matches!(end, End::Done(Ok(())))
     }
 
     /// Looks until the seat is ours.
@@ -141,12 +171,8 @@ impl<T: Seats> Seat<T> {
             let turn = self.holder.turn.lock().await;
             match self.call(self.table.seat(&self.queue)).await {
                 Ok(row) => {
-                    let now = self.clock.now();
-                    let claim = watch.saw(now, row, &self.holder.id, self.holder.held());
-                    if let Some(claim) = claim
-                        && let Some(held) = self.claim(&claim).await
-                    {
-                        self.holder.held.fetch_add(1, Ordering::Relaxed);
+                    if let Some(held) = self.saw(&mut watch, row).await {
+                        self.holder.spread().took(&self.queue);
                         return held;
                     }
                 }
@@ -160,12 +186,32 @@ impl<T: Seats> Seat<T> {
         }
     }
 
+    /// A look showed this row: claims the seat if it is free, or asks its holder for it.
+    async fn saw(&self, watch: &mut Watch, row: Option<SeatRow>) -> Option<Held> {
+        let (now, me) = (self.clock.now(), &self.holder.id);
+        let holder = row.as_ref().and_then(|row| row.holder.clone());
+        let holder = holder.filter(|holder| holder != me);
+        let (held, asks) = {
+            let mut spread = self.holder.spread();
+            (spread.held(), spread.saw(now, &self.queue, holder.as_ref()))
+        };
+        if let Some(claim) = watch.saw(now, row, me, held) {
+            return self.claim(&claim).await;
+        }
+        if asks && let Some(wish) = watch.wish(me, held) {
+            // The holder may have renewed meanwhile; then the wish is not written, and told again.
+            let told = self.call(self.table.claim(&self.queue, &wish)).await;
+            tracing::debug!(queue = self.queue, ?told, "asked for the seat");
+        }
+        None
+    }
+
     async fn claim(&self, claim: &Claim) -> Option<Held> {
         let sent = self.clock.now();
         match self.call(self.table.claim(&self.queue, claim)).await {
-            Ok(true) => Some(Held::by(claim, self.holder.id.clone(), sent)),
+            Ok(Claimed::Written(_)) => Some(Held::by(claim, self.holder.id.clone(), sent)),
             // Somebody was faster, or the answer was lost: the next look shows which.
-            Ok(false) => None,
+            Ok(Claimed::Refused) => None,
             Err(why) => {
                 tracing::debug!(queue = self.queue, why, "the seat was not claimed");
                 None
@@ -174,23 +220,23 @@ impl<T: Seats> Seat<T> {
     }
 
     /// Renews until the seat is lost or its time has run out.
-    async fn renew(&self, held: &mut Held) {
-        let mut next = held.renew_at();
+    async fn renew(&self, served: &mut Served) {
+        let mut next = served.held.renew_at();
         loop {
-            let ends = self.clock.timer(held.ends());
+            let ends = self.clock.timer(served.held.ends());
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(ends) => return,
                 () = tokio::time::sleep_until(self.clock.timer(next)) => {}
             }
             // The sleep knows nothing of a suspension.
-            if self.clock.now() >= held.ends() {
+            if self.clock.now() >= served.held.ends() {
                 return;
             }
             let renewed = tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(ends) => return,
-                renewed = self.renew_once(held) => renewed,
+                renewed = self.renew_once(served) => renewed,
             };
             match renewed {
                 Some(at) => next = at,
@@ -200,19 +246,20 @@ impl<T: Seats> Seat<T> {
     }
 
     /// When to renew next; none where the seat is lost.
-    async fn renew_once(&self, held: &mut Held) -> Option<Millis> {
+    async fn renew_once(&self, served: &mut Served) -> Option<Millis> {
         let sent = self.clock.now();
         let again = sent + AGAIN;
-        match self
-            .call(self.table.claim(&self.queue, &held.renewal()))
-            .await
-        {
-            Ok(true) => {
-                held.renewed(sent);
-                Some(held.renew_at())
+        let renewal = served.held.renewal();
+        match self.call(self.table.claim(&self.queue, &renewal)).await {
+            Ok(Claimed::Written(wish)) => {
+                served.held.renewed(sent);
+                if let Some(wish) = wish {
+                    self.wished(served, wish);
+                }
+                Some(served.held.renew_at())
             }
-            Ok(false) => match self.call(self.table.seat(&self.queue)).await {
-                Ok(row) if held.refused(row.as_ref()) == Verdict::Lost => None,
+            Ok(Claimed::Refused) => match self.call(self.table.seat(&self.queue)).await {
+                Ok(row) if served.held.refused(row.as_ref()) == Verdict::Lost => None,
                 _ => Some(again),
             },
             Err(why) => {
@@ -222,11 +269,28 @@ impl<T: Seats> Seat<T> {
         }
     }
 
-    async fn release(&self, held: &Held) {
-        let release = held.release();
+    /// Somebody with fewer seats asks for this one: where it is granted, the work ends in order, the
+    /// seat being renewed meanwhile.
+    fn wished(&self, served: &mut Served, wish: Wish) {
+        let ends_anyway = served.leaving.is_cancelled();
+        if ends_anyway || !self.holder.spread().grants(self.clock.now(), &wish) {
+            return;
+        }
+        tracing::info!(
+            queue = self.queue,
+            "another broadcaster has fewer queues: this one goes to it"
+        );
+        served.next = Some(wish.by);
+        served.leaving.cancel();
+    }
+
+    async fn release(&self, held: &Held, next: Option<HolderId>) {
+        let release = held.release(next);
         let let_go = self.table.claim(&self.queue, &release);
         match tokio::time::timeout(RELEASE_MAX, let_go).await {
-            Ok(Ok(true)) => tracing::info!(queue = self.queue, "the seat was let go"),
+            Ok(Ok(Claimed::Written(_))) => {
+                tracing::info!(queue = self.queue, "the seat was let go")
+            }
             _ => tracing::info!(queue = self.queue, "the seat was not let go and runs out"),
         }
     }

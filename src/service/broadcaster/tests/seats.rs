@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::door::connections::Seats;
+use crate::door::connections::{Claimed, Seats};
 use crate::door::fault::CallFailed;
 use crate::model::{HolderId, SeatRow};
 use crate::push::QueuePlace;
-use crate::push::seat::{Claim, LEASE, LOOK_EVERY, MODESTY};
+use crate::push::seat::{Claim, LEASE, LOOK_EVERY, MODESTY, RENEW_EVERY};
 use crate::service::broadcaster::seat::{Holder, Seat};
 
 /// The table of seats; clones are the same. Some processes may not reach it.
@@ -45,14 +45,14 @@ impl Seats for Reach {
         Ok(self.0.0.lock().unwrap().rows.get(queue).cloned())
     }
 
-    async fn claim(&self, queue: &str, claim: &Claim) -> Result<bool, CallFailed> {
+    async fn claim(&self, queue: &str, claim: &Claim) -> Result<Claimed, CallFailed> {
         self.meet().await?;
         let mut state = self.0.0.lock().unwrap();
-        let holds = state.rows.get(queue).map(|row| row.counter) == claim.expect;
-        if holds {
-            state.rows.insert(queue.to_owned(), claim.row.clone());
+        if state.rows.get(queue).map(|row| row.counter) != claim.expect {
+            return Ok(Claimed::Refused);
         }
-        Ok(holds)
+        let old = state.rows.insert(queue.to_owned(), claim.row.clone());
+        Ok(Claimed::Written(old.and_then(|old| old.wish)))
     }
 }
 
@@ -241,4 +241,48 @@ async fn queues_spread_over_broadcasters_and_the_last_one_serves_them_all() {
     first.stop().await;
     let rows = &table.0.lock().unwrap().rows;
     assert!(rows.values().all(|row| row.holder.is_none()), "{rows:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_later_is_given_its_share_and_no_reading_goes_missing() {
+    let queues: [World; 5] = std::array::from_fn(|_| World::default());
+    let table = SeatTable::default();
+    queues[0].put(row("v", OLD, Wanted::All));
+    let first = Process::start("first", &table, &queues);
+    until("the first serves all", || first.serves().len() == 5).await;
+    let second = Process::start("second", &table, &queues);
+    let spread = || (first.serves().len(), second.serves().len()) == (3, 2);
+    let mut sent = 0;
+    let started = tokio::time::Instant::now();
+    while !spread() {
+        assert!(started.elapsed() < DEADLINE, "{:?}", first.serves());
+        // Which of the queues is the viewer's matters not: each gets all.
+        for queue in &queues {
+            queue.send(packed(&[("a", sent)]));
+        }
+        sent += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Two moves: a wish seen at a renewal, an end in order, a look; and the pause between them.
+    let bound = 2 * (3 * LOOK_EVERY + RENEW_EVERY + LEASE);
+    assert!(started.elapsed() < bound, "{:?}", started.elapsed());
+    until("the last is shown", || {
+        queues[0].last("v", "a") == Some(sent - 1)
+    })
+    .await;
+    let third = Process::start("third", &table, &queues);
+    until("a third has one", || third.serves().len() == 1).await;
+    let serve = || [&first, &second, &third].map(Process::serves);
+    let even = || {
+        let mut counts = serve().map(|queues| queues.len());
+        counts.sort_unstable();
+        counts == [1, 2, 2]
+    };
+    until("the five are spread evenly", even).await;
+    let rest = serve();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(serve(), rest, "and stay where they are");
+    first.stop().await;
+    second.stop().await;
+    third.stop().await;
 }
