@@ -53,9 +53,13 @@ check-peers:
 check-influx:
     checks/influx
 
-# Terraform, Kubernetes manifests and IAM policies, without an account; needs Terraform, kubectl, npm and Python
+# Terraform, manifests, IAM policies, compose.yaml and the image, without an account or a Docker engine
 check-deploy:
     checks/deploy-all
+
+# The Dockerfile built and its image run by Buildah and runc: `--whole`, `--arm64`, `--bites`
+check-image *ARGS:
+    checks/image {{ARGS}}
 
 # Each sink gone for SECONDS of real time while readings arrive
 check-outage SECONDS="60":
