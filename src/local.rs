@@ -3,7 +3,9 @@
 pub mod apigateway;
 pub mod card;
 pub mod config;
+pub mod crew;
 pub mod devices;
+pub mod drill;
 pub mod dynamodb;
 pub mod fault;
 pub mod front;

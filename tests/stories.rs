@@ -23,6 +23,8 @@ mod credentials;
 mod crowd;
 #[path = "stories/doctor.rs"]
 mod doctor;
+#[path = "stories/drill.rs"]
+mod drill;
 #[path = "stories/fan_out.rs"]
 mod fan_out;
 #[path = "stories/feeding.rs"]

@@ -1,10 +1,9 @@
 // The page of `tidewire local` in Chromium.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
-import { DESKTOP, PHONE, PICTURES, Stand, chromium, eventually, kill, portBase, require, tab } from "./stand.mjs";
+import { DESKTOP, PHONE, PICTURES, Stand, barriers, chromium, eventually, kill, portBase, tab } from "./stand.mjs";
 
 let browser;
 let stand;
@@ -26,14 +25,6 @@ async function look(page, where = stand, { devices = 40 } = {}) {
   await page.goto(where.card.page);
   await eventually("live", async () => (await link(page)) === "live");
   await eventually("all devices", async () => Number(await said(page, "known")) >= devices);
-}
-
-// What axe finds: barriers for people with a keyboard, a screen reader or weak eyes.
-async function barriers(page) {
-  const source = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
-  await page.evaluate(source);
-  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  return violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map(({ html }) => html.slice(0, 120)).slice(0, 3).join(" | ")}`);
 }
 
 test("shows live values, and nothing that stands in anybody's way, light and dark, large and small", async () => {

@@ -1,7 +1,7 @@
 // A local stand, Chromium, and means to look at both.
 
 import { execFile, spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -166,4 +166,12 @@ export async function bare(browser, stand) {
     Object.assign(window, await import("/client/tidewire.js"));
   });
   return page;
+}
+
+// What axe finds: barriers for people with a keyboard, a screen reader or weak eyes.
+export async function barriers(page) {
+  const source = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
+  await page.evaluate(source);
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  return violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map(({ html }) => html.slice(0, 120)).slice(0, 3).join(" | ")}`);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::process::{self, Process};
+use crate::local::drill::plan::Fault;
 use crate::local::mqtt;
 use crate::local::mqtt::rule::{Rule, Template};
 use crate::local::stand::{Options, Stand};
@@ -51,6 +52,11 @@ pub struct Args {
     /// The partition key of their records
     #[arg(long, default_value = mqtt::KEY, value_name = "TEMPLATE", value_parser = Template::parse)]
     rule_key: Template,
+    /// What is to go wrong on purpose, and when: WHAT:KIND[@AFTER][+FOR], as often as wanted. WHAT is
+    /// kinesis, dynamodb, sqs, timestream or apigateway, KIND throttle, outage, slow[=TIME] or
+    /// lost-answer; or worker:kill, worker:start, shard:split, shard:merge
+    #[arg(long, value_name = "FAULT", value_parser = Fault::parse)]
+    fault: Vec<Fault>,
     /// Open the page in the browser
     #[arg(long)]
     open: bool,
@@ -80,13 +86,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         workers: args.workers,
         mode: args.mode.clone(),
         window_ms: args.window_ms,
+        faults: args.fault.clone(),
         rule: (args.rule.clone(), args.rule_key.clone()),
         port_base: args.port_base,
         memory_store_hours: args.memory_store_hours,
         retained_bytes: u64::from(args.retain_mib) * 1024 * 1024,
     };
     process.runtime.block_on(async {
-        let (mut stand, listener) = Stand::start(&options, GRACE).await?;
+        let (mut stand, listener) = Box::pin(Stand::start(&options, GRACE)).await?;
         let shutdown = Shutdown::new(GRACE);
         let view = Arc::clone(&stand.view);
         let seen = Arc::clone(&stand.view);

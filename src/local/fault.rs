@@ -25,6 +25,14 @@ pub enum Effect {
     LostAnswer,
 }
 
+impl Effect {
+    /// Whether both are of one kind, however slow each is.
+    #[must_use]
+    pub fn is_as(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
 /// One switch: which requests it hits, and with what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Switch {
@@ -143,6 +151,11 @@ impl Faults {
     /// Removes all switches: the server is well again.
     pub fn clear(&self) {
         self.lock().clear();
+    }
+
+    /// Removes all switches of this kind.
+    pub fn end(&self, effect: Effect) {
+        self.lock().retain(|switch| !switch.effect.is_as(effect));
     }
 
     /// The switches that are set now.

@@ -174,6 +174,17 @@ impl Kinesis {
         self.front.meter()
     }
 
+    /// The open shards of a stream in the order of their ranges; none where there is no such stream.
+    pub async fn loads(&self, stream: &str) -> Vec<Load> {
+        let books = self.shared.books.lock().await;
+        let Ok(stream) = self.shared.store.get_stream(stream).await else {
+            return Vec::new();
+        };
+        let lately = books.log.lately(&log::incarnation(&stream));
+        let lately = lately.unwrap_or_default();
+        reshard::loads(&stream, &lately)
+    }
+
     /// Serves until `shutdown`, then returns within about a second.
     ///
     /// # Errors
@@ -187,6 +198,19 @@ impl Kinesis {
         let router = router.layer(middleware::from_fn(cbor::translated));
         front::serve(self.front.guard(router), listener, shutdown).await
     }
+}
+
+/// An open shard, and how much was written to it of late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The shard's id.
+    pub shard_id: String,
+    /// Its first hash key.
+    pub first: u128,
+    /// Its last one.
+    pub last: u128,
+    /// Bytes of the stream's newest records that are its.
+    pub bytes: u64,
 }
 
 /// An error answer: the code and the words.

@@ -16,6 +16,8 @@
 //! }
 //! ```
 //!
+//! What goes wrong on purpose it asks for, and changes, at `/_local/faults` ([`faults`]).
+//!
 //! What AWS would bill it asks for at `/_local/meter` ([`super::meter::estimate`] has its fields).
 //!
 //! Totals only rise, and the page makes rates of them by `now_ms`, the server's wall clock.
@@ -50,7 +52,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::drill::Drill;
 use super::front;
+
+mod faults;
 
 /// A file of `clients/browser`.
 macro_rules! client {
@@ -73,6 +78,7 @@ pub struct PageInfo {
     token: Arc<dyn Fn() -> String + Send + Sync>,
     state: Arc<AskState>,
     meter: Arc<dyn Fn() -> Value + Send + Sync>,
+    drill: Option<Arc<Drill>>,
 }
 
 impl PageInfo {
@@ -94,6 +100,7 @@ impl PageInfo {
             token: Arc::new(token),
             state: Arc::new(move || Box::pin(state())),
             meter: Arc::new(|| Value::Null),
+            drill: None,
         }
     }
 
@@ -102,6 +109,13 @@ impl PageInfo {
     pub fn with_meter(self, meter: impl Fn() -> Value + Send + Sync + 'static) -> Self {
         let meter = Arc::new(meter);
         Self { meter, ..self }
+    }
+
+    /// The same page, with switches for what may go wrong on purpose.
+    #[must_use]
+    pub fn with_drill(self, drill: Arc<Drill>) -> Self {
+        let drill = Some(drill);
+        Self { drill, ..self }
     }
 
     /// What the page may load and speak to: this server, and the WebSocket's host on whatever port,
@@ -140,7 +154,7 @@ impl fmt::Debug for PageInfo {
 type File = (&'static str, &'static str, &'static str);
 
 /// The page's own files, and below `/client` the browsers' module that it is built on.
-const FILES: [File; 19] = [
+const FILES: [File; 20] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/page.js", JS, include_str!("page/page.js")),
@@ -148,6 +162,7 @@ const FILES: [File; 19] = [
     ("/chart.js", JS, include_str!("page/chart.js")),
     ("/device.js", JS, include_str!("page/device.js")),
     ("/dom.js", JS, include_str!("page/dom.js")),
+    ("/faults.js", JS, include_str!("page/faults.js")),
     ("/figures.js", JS, include_str!("page/figures.js")),
     ("/panels.js", JS, include_str!("page/panels.js")),
     ("/picker.js", JS, include_str!("page/picker.js")),
@@ -171,6 +186,7 @@ pub fn router(info: PageInfo) -> Router {
         .route("/api/info", get(tell_info))
         .route("/api/state", get(tell_state))
         .route("/_local/meter", get(tell_meter))
+        .route("/_local/faults", get(faults::tell).post(faults::change))
         .layer(middleware::from_fn(own_pages_only))
         .with_state(info.clone());
     FILES

@@ -1,18 +1,23 @@
 //! The local stand: everything that tidewire is and everything it talks to, in one process.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_timestreamwrite::operation::create_table::CreateTableError;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::card::Card;
 use super::config::{
     self, CONNECTION_TABLE, DATABASE, DEAD_LETTER_QUEUE, LEASE_TABLE, STREAM, TABLE,
 };
+use super::crew::Crew;
 use super::devices::Fleet;
+use super::drill::Drill;
+use super::drill::plan::Fault;
+use super::drill::reshard::Shards;
 use super::page::{self, PageInfo};
 use super::place::{self, ConfigFile};
 use super::ports::Ports;
@@ -22,8 +27,9 @@ use super::{kinesis, mqtt, speaking, timestream};
 use crate::aws::Clients;
 use crate::aws::kinesis::Kinesis;
 use crate::aws::provision::{self, QueueKind};
+use crate::cli::broadcaster::Broadcaster;
 use crate::cli::failure::Failure;
-use crate::cli::{broadcaster, parts, worker};
+use crate::cli::{broadcaster, parts};
 use crate::door::fault::CallFailed;
 use crate::service::clock::{self, Clock};
 use crate::service::entropy;
@@ -47,6 +53,8 @@ pub struct Options {
     pub mode: String,
     /// Over how long what a viewer is owed is joined: `broadcaster.window_ms`.
     pub window_ms: u64,
+    /// What is to go wrong on purpose, from when the stand is up.
+    pub faults: Vec<Fault>,
     /// The topic rule that puts MQTT messages on the stream, and their partition key.
     pub rule: (mqtt::rule::Rule, mqtt::rule::Template),
     /// The first of eight ports; 0 lets the system choose.
@@ -66,13 +74,14 @@ pub struct Stand {
     pub view: Arc<View>,
     /// Whose loops must turn.
     pub beats: Beats,
+    drill: Arc<Drill>,
     tasks: Tasks,
     services: Tasks,
     stop_devices: CancellationToken,
     stop_services: CancellationToken,
     stop_servers: CancellationToken,
     config: ConfigFile,
-    failures: tokio::sync::mpsc::Receiver<Failure>,
+    failures: mpsc::Receiver<Failure>,
 }
 
 /// Seed of the simulated devices: every stand has the same ones.
@@ -102,22 +111,22 @@ impl Stand {
         let stop_devices = CancellationToken::new();
         listen(options, ports.mqtt, &clients, &tasks, &stop_devices);
 
-        let (failed, failures) = tokio::sync::mpsc::channel(1);
-        let services = Tasks::new();
-        let stop_services = CancellationToken::new();
-        let beats = Beats::new(Clock::start());
-        let mut view = View::new(servers, viewers, grace);
-        for _ in 0..options.workers {
-            let stop = stop_services.clone();
-            let (started, work) = worker::start(&settings, &clients, beats.clone(), stop).await?;
-            view.workers.push(started);
-            run(&services, "worker", work, failed.clone());
-        }
-        let stop = stop_services.clone();
-        let (started, work) = broadcaster::start(&settings, &clients, beats.clone(), stop).await?;
-        view.broadcaster = Some(started);
-        run(&services, "broadcaster", work, failed);
+        let shards = Shards {
+            server: servers.kinesis.clone(),
+            client: clients.kinesis(),
+            stream: STREAM,
+        };
+        let staff = Staff::start(settings, &clients, options.workers).await?;
+        let crew = Arc::clone(&staff.crew);
+        let view = View::new(
+            Arc::clone(&crew),
+            staff.broadcaster,
+            servers,
+            viewers,
+            grace,
+        );
         let view = Arc::new(view);
+        let drill = Arc::new(Drill::new(view.faults(), crew, shards));
 
         if options.devices > 0 && options.rate > 0 {
             let fleet = Fleet::new(options.devices, DEVICES_SEED);
@@ -128,23 +137,25 @@ impl Stand {
             });
         }
         let card = card(&urls, &secret, &config);
-        let page = page_of(&card, secret, Arc::clone(&view));
+        let page = page_of(&card, secret, Arc::clone(&view), &drill);
         servers::spawn(
             &tasks,
             "page",
             page::serve(ports.page, page, stop_servers.clone()),
         );
+        follow(&drill, options, &tasks, &stop_devices)?;
         let stand = Self {
             card,
             view,
-            beats,
+            beats: staff.beats,
+            drill,
             tasks,
-            services,
+            services: staff.services,
             stop_devices,
-            stop_services,
+            stop_services: staff.stop,
             stop_servers,
             config,
-            failures,
+            failures: staff.failures,
         };
         Ok((stand, ports.metrics))
     }
@@ -160,13 +171,57 @@ impl Stand {
     }
 
     /// Ends in order: devices, then services, which drain and release their leases, then servers.
+    /// What went wrong on purpose does so no more: a drain into a sink that is down would only wait.
     pub async fn end(self) {
         self.stop_devices.cancel();
+        self.drill.end_all();
         self.stop_services.cancel();
         self.services.ended().await;
         self.stop_servers.cancel();
         self.tasks.ended().await;
         self.config.remove();
+    }
+}
+
+/// The services of a stand: its workers and its broadcaster.
+struct Staff {
+    crew: Arc<Crew>,
+    broadcaster: Broadcaster,
+    beats: Beats,
+    services: Tasks,
+    stop: CancellationToken,
+    failures: mpsc::Receiver<Failure>,
+}
+
+impl Staff {
+    async fn start(settings: Settings, clients: &Clients, workers: usize) -> Result<Self, Failure> {
+        let (failed, failures) = mpsc::channel(1);
+        let services = Tasks::new();
+        let stop = CancellationToken::new();
+        let beats = Beats::new(Clock::start());
+        let live = broadcaster::start(&settings, clients, beats.clone(), stop.clone());
+        let (broadcaster, work) = live.await?;
+        run(&services, "broadcaster", work, failed.clone());
+        let crew = Crew {
+            settings,
+            clients: clients.clone(),
+            beats: beats.clone(),
+            services: services.clone(),
+            stop: stop.clone(),
+            failed,
+            members: Mutex::default(),
+        };
+        for _ in 0..workers {
+            crew.start().await?;
+        }
+        Ok(Self {
+            crew: Arc::new(crew),
+            broadcaster,
+            beats,
+            services,
+            stop,
+            failures,
+        })
     }
 }
 
@@ -184,11 +239,26 @@ fn listen(
     servers::spawn(tasks, "mqtt", serving);
 }
 
+/// Plans the faults that were asked for, and brings them about until the stand ends.
+fn follow(
+    drill: &Arc<Drill>,
+    options: &Options,
+    tasks: &Tasks,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    drill.plan(&options.faults).map_err(Failure::settings)?;
+    let (drill, stop) = (Arc::clone(drill), stop.clone());
+    tasks.spawn("drill", async move {
+        stop.run_until_cancelled(drill.run()).await;
+    });
+    Ok(())
+}
+
 fn run(
     services: &Tasks,
     name: &'static str,
     work: impl Future<Output = Result<(), Failure>> + Send + 'static,
-    failed: tokio::sync::mpsc::Sender<Failure>,
+    failed: mpsc::Sender<Failure>,
 ) {
     services.spawn(name, async move {
         if let Err(failure) = work.await {
@@ -301,7 +371,7 @@ fn viewer_token(secret: &Secret) -> String {
     token::mint(secret, "local-viewer", clock::wall().0 / 1000)
 }
 
-fn page_of(card: &Card, secret: Secret, view: Arc<View>) -> PageInfo {
+fn page_of(card: &Card, secret: Secret, view: Arc<View>, drill: &Arc<Drill>) -> PageInfo {
     let metered = Arc::clone(&view);
     let page = PageInfo::new(
         card.websocket.clone(),
@@ -312,5 +382,6 @@ fn page_of(card: &Card, secret: Secret, view: Arc<View>) -> PageInfo {
             async move { view.page_state().await }
         },
     );
-    page.with_meter(move || metered.meter())
+    let page = page.with_meter(move || metered.meter());
+    page.with_drill(Arc::clone(drill))
 }

@@ -1,12 +1,16 @@
 //! What the parts of a stand believe, gathered for the page and for `/state`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::apigateway::ApiGateway;
 use super::config::{DATABASE, DEAD_LETTER_QUEUE, STREAM, TABLE};
+use super::crew::Crew;
+use super::drill::plan::Part;
+use super::fault::Faults;
 use super::meter::{Meter, Tally, estimate};
 use super::servers::Servers;
 use crate::cli::broadcaster::Broadcaster;
@@ -20,26 +24,42 @@ const LETTERS_SHOWN: usize = 8;
 /// The parts of one stand.
 #[derive(Debug)]
 pub struct View {
-    /// The workers.
-    pub workers: Vec<Worker>,
-    /// The broadcaster.
-    pub broadcaster: Option<Broadcaster>,
+    crew: Arc<Crew>,
+    broadcaster: Broadcaster,
     servers: Servers,
     gateway: ApiGateway,
     grace: Duration,
 }
 
 impl View {
-    /// Of a stand whose services are yet to come.
+    /// Of a stand that is up.
     #[must_use]
-    pub fn new(servers: Servers, gateway: ApiGateway, grace: Duration) -> Self {
+    pub fn new(
+        crew: Arc<Crew>,
+        broadcaster: Broadcaster,
+        servers: Servers,
+        gateway: ApiGateway,
+        grace: Duration,
+    ) -> Self {
         Self {
-            workers: Vec::new(),
-            broadcaster: None,
+            crew,
+            broadcaster,
             servers,
             gateway,
             grace,
         }
+    }
+
+    /// The switches of every service.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(Part, Faults)> {
+        vec![
+            (Part::Kinesis, self.servers.kinesis.faults().clone()),
+            (Part::DynamoDb, self.servers.dynamodb.faults().clone()),
+            (Part::Sqs, self.servers.sqs.faults().clone()),
+            (Part::Timestream, self.servers.timestream.faults().clone()),
+            (Part::ApiGateway, self.gateway.faults().clone()),
+        ]
     }
 
     /// `/readyz`: every worker is.
@@ -47,15 +67,15 @@ impl View {
     /// # Errors
     /// Why one is not.
     pub fn ready(&self) -> Result<(), String> {
-        self.workers.iter().try_for_each(Worker::ready)
+        self.crew.workers().iter().try_for_each(Worker::ready)
     }
 
     /// `/state`: all that each part believes.
     #[must_use]
     pub fn state(&self) -> Value {
         json!({
-            "workers": self.workers.iter().map(Worker::state).collect::<Vec<_>>(),
-            "broadcaster": self.broadcaster.as_ref().map(|live| json!(live.status())),
+            "workers": self.crew.workers().iter().map(Worker::state).collect::<Vec<_>>(),
+            "broadcaster": self.broadcaster.status(),
             "grace_s": self.grace.as_secs(),
         })
     }
@@ -65,13 +85,14 @@ impl View {
         let store = self.servers.timestream.clone();
         // It may wait for a query that somebody runs.
         let rows = tokio::task::spawn_blocking(move || store.rows(DATABASE, TABLE)).await;
+        let workers = self.crew.workers();
         json!({
             "now_ms": clock::wall(),
             "stream": STREAM,
             "rows": rows.ok(),
-            "workers": self.workers.iter().map(totals).collect::<Vec<_>>(),
-            "leases": self.leases(),
-            "broadcaster": self.broadcaster.as_ref().map(posts),
+            "workers": workers.iter().map(totals).collect::<Vec<_>>(),
+            "leases": leases(&workers),
+            "broadcaster": posts(&self.broadcaster),
             "dead_letters": self.letters(),
         })
     }
@@ -87,40 +108,6 @@ impl View {
             self.gateway.meter(),
         ];
         estimate::report(&Tally::joined(meters.map(Meter::tally)))
-    }
-
-    /// Every lease as the table has it, with what its reader knows of its lag.
-    fn leases(&self) -> Vec<Value> {
-        let mut behind = BTreeMap::new();
-        for worker in &self.workers {
-            for (shard, status) in &worker.readings.borrow().shards {
-                behind.insert(shard.clone(), status.behind_ms);
-            }
-        }
-        // All workers see one table; the one that holds a lease knows it best.
-        let mut leases = BTreeMap::new();
-        for worker in &self.workers {
-            for lease in &worker.leases.borrow().leases {
-                if lease.mine || !leases.contains_key(&lease.shard) {
-                    leases.insert(lease.shard.clone(), lease.clone());
-                }
-            }
-        }
-        let shown = leases.into_values().map(|lease| {
-            let state = match lease.state {
-                _ if lease.checkpoint == "SHARD_END" => json!("ended"),
-                State::Others => json!("held elsewhere"),
-                state => json!(state),
-            };
-            json!({
-                "shard": lease.shard,
-                "owner": lease.owner,
-                "checkpoint": lease.checkpoint,
-                "behind_ms": behind.get(&lease.shard),
-                "state": state,
-            })
-        });
-        shown.collect()
     }
 
     fn letters(&self) -> Value {
@@ -141,6 +128,40 @@ impl View {
         });
         json!({ "count": count, "newest": newest.collect::<Vec<_>>() })
     }
+}
+
+/// Every lease as the table has it, with what its reader knows of its lag.
+fn leases(workers: &[Worker]) -> Vec<Value> {
+    let mut behind = BTreeMap::new();
+    for worker in workers {
+        for (shard, status) in &worker.readings.borrow().shards {
+            behind.insert(shard.clone(), status.behind_ms);
+        }
+    }
+    // All workers see one table; the one that holds a lease knows it best.
+    let mut leases = BTreeMap::new();
+    for worker in workers {
+        for lease in &worker.leases.borrow().leases {
+            if lease.mine || !leases.contains_key(&lease.shard) {
+                leases.insert(lease.shard.clone(), lease.clone());
+            }
+        }
+    }
+    let shown = leases.into_values().map(|lease| {
+        let state = match lease.state {
+            _ if lease.checkpoint == "SHARD_END" => json!("ended"),
+            State::Others => json!("held elsewhere"),
+            state => json!(state),
+        };
+        json!({
+            "shard": lease.shard,
+            "owner": lease.owner,
+            "checkpoint": lease.checkpoint,
+            "behind_ms": behind.get(&lease.shard),
+            "state": state,
+        })
+    });
+    shown.collect()
 }
 
 fn totals(worker: &Worker) -> Value {

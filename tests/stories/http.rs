@@ -5,6 +5,17 @@ use tokio::net::TcpStream;
 
 /// A minimal HTTP/1.1 exchange: status and body.
 pub(crate) async fn http(method: &str, url: &str, path: &str, body: &str) -> (u16, String) {
+    http_with(method, url, path, "", body).await
+}
+
+/// The same with these header lines, each ended by CR and LF.
+pub(crate) async fn http_with(
+    method: &str,
+    url: &str,
+    path: &str,
+    lines: &str,
+    body: &str,
+) -> (u16, String) {
     let host = url
         .trim_start_matches("http://")
         .split('/')
@@ -12,7 +23,7 @@ pub(crate) async fn http(method: &str, url: &str, path: &str, body: &str) -> (u1
         .expect("a host");
     let mut stream = TcpStream::connect(host).await.expect("the server listens");
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
     stream

@@ -1,6 +1,8 @@
 //! The records themselves, in a temporary SQLite file: what is kept may be much more than fits into
 //! memory, and memory stays the same however much is written. The file goes with the process.
 
+use std::collections::BTreeMap;
+
 use ferrokinesis::types::Stream;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -9,6 +11,9 @@ use super::Refusal;
 /// What a stored record takes beside its key and data: its place twice (in the table and in its
 /// index), the times and SQLite's own bookkeeping; measured.
 const RECORD_OVERHEAD: u64 = 260;
+
+/// The newest records, by which a shard is called hot: some seconds of a stand under load.
+const LATELY: i64 = 5_000;
 
 /// One stored record.
 #[derive(Debug, PartialEq, Eq)]
@@ -147,6 +152,19 @@ impl Log {
                 data: row.get(2)?,
                 arrival_ms: unsigned(row.get(3)?),
             })
+        })?;
+        rows.collect()
+    }
+
+    /// The bytes of the newest records, by shard.
+    pub(super) fn lately(&self, stream: &str) -> rusqlite::Result<BTreeMap<i64, u64>> {
+        let mut select = self.db.prepare_cached(
+            "select shard, sum(bytes) from (
+                 select shard, stream, bytes from record order by id desc limit ?2)
+             where stream = ?1 group by shard",
+        )?;
+        let rows = select.query_map(params![stream, LATELY], |row| {
+            Ok((row.get(0)?, unsigned(row.get(1)?)))
         })?;
         rows.collect()
     }

@@ -4,11 +4,13 @@
 //! are not counted yet, and its `UpdateShardCount` makes children without parents: a consumer could
 //! then keep no order across it. Pure, but for the two handlers at the end.
 
+use std::collections::BTreeMap;
+
 use ferrokinesis::sequence::{self, SeqObj};
 use ferrokinesis::types::{HashKeyRange, SequenceNumberRange, Shard, Stream, StreamStatus};
 use serde::Deserialize;
 
-use super::{Refusal, Shared, parsed, written};
+use super::{Load, Refusal, Shared, parsed, written};
 use crate::local::front::wall_ms;
 
 #[derive(Deserialize)]
@@ -38,6 +40,22 @@ fn place(create_ms: u64, index: usize, record: Option<u64>, at_ms: Option<u64>) 
         shard_ix: i64::try_from(index).unwrap_or(i64::MAX),
         version: 2,
     })
+}
+
+/// The open shards in the order of their ranges, with the bytes that `lately` has for each.
+pub(super) fn loads(stream: &Stream, lately: &BTreeMap<i64, u64>) -> Vec<Load> {
+    let shards = (0_i64..).zip(&stream.shards);
+    let mut loads: Vec<Load> = shards
+        .filter(|(_, shard)| open(shard))
+        .map(|(index, shard)| Load {
+            shard_id: shard.shard_id.clone(),
+            first: shard.hash_key_range.start_u128(),
+            last: shard.hash_key_range.end_u128(),
+            bytes: lately.get(&index).copied().unwrap_or(0),
+        })
+        .collect();
+    loads.sort_by_key(|load| load.first);
+    loads
 }
 
 /// Closes a shard behind every sequence number it can have given.

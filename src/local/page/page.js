@@ -5,6 +5,7 @@ import { Bill } from "./bill.js";
 import { watchColours } from "./chart.js";
 import { DeviceView } from "./device.js";
 import { by, write } from "./dom.js";
+import { Faults } from "./faults.js";
 import { Figures } from "./figures.js";
 import { Panels } from "./panels.js";
 import { Picker } from "./picker.js";
@@ -20,6 +21,7 @@ const BILL_MS = 3_000;
 const store = new Store();
 const panels = new Panels();
 const bill = new Bill();
+const faults = new Faults();
 const figures = new Figures(store);
 const wall = new Wall(by("wall"), store.devices, { onOpen: (device) => view.open(device), schedule });
 const picker = new Picker({ onPick: subscribe, onFind: showDevices });
@@ -152,6 +154,15 @@ async function askState() {
   setTimeout(askState, STATE_MS);
 }
 
+async function askFaults() {
+  try {
+    if (!document.hidden) await faults.look();
+  } catch {
+    // As above.
+  }
+  setTimeout(askFaults, STATE_MS);
+}
+
 async function askBill() {
   try {
     if (!document.hidden) {
@@ -182,4 +193,5 @@ setInterval(grow, GROW_MS);
 showDevices();
 begin();
 askState();
+askFaults();
 askBill();
