@@ -1,6 +1,7 @@
 //! Floor 5, feature `local`: every AWS service that the daemon talks to, embedded, on 127.0.0.1.
 
 pub mod apigateway;
+pub mod bucket;
 pub mod card;
 pub mod config;
 pub mod crew;
@@ -15,9 +16,12 @@ pub mod mqtt;
 pub mod page;
 pub mod place;
 pub mod ports;
+pub mod provision;
+pub mod quota;
 pub mod servers;
 pub mod speaking;
 pub mod sqs;
+pub mod staff;
 pub mod stand;
 
 #[cfg(test)]

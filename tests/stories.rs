@@ -41,6 +41,8 @@ mod influx;
 mod leases;
 #[path = "stories/mqtt.rs"]
 mod mqtt;
+#[path = "stories/quotas.rs"]
+mod quotas;
 #[path = "stories/replay.rs"]
 mod replay;
 #[path = "stories/resharding.rs"]

@@ -92,7 +92,7 @@ async function metric(port, name) {
   return line ? Number(line.split(" ").at(-1)) : 0;
 }
 
-const stand = await Stand.start({ devices, rate, more: ["--workers", 0] });
+const stand = await Stand.start({ devices, rate, more: ["--workers", 0, "--unlimited"] });
 try {
   const { card } = stand;
   const shape = { LEASE__TABLE: "leases-load" };

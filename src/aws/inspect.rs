@@ -11,6 +11,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use super::error::failed;
 use super::kinesis::StreamRef;
 use super::provision::QueueKind;
+use super::provision::patience::until_answered;
 use crate::door::fault::{CallFailed, Fault};
 use crate::model::Posted;
 
@@ -72,12 +73,15 @@ pub async fn stream(
     client: &aws_sdk_kinesis::Client,
     stream: &StreamRef,
 ) -> Result<Finding, CallFailed> {
-    let call = client
-        .describe_stream_summary()
-        .set_stream_name(stream.name())
-        .set_stream_arn(stream.arn());
-    let answer = call.send().await;
-    let answer = answer.map_err(|error| failed("DescribeStreamSummary", &error))?;
+    let answer = until_answered(|| async {
+        let call = client
+            .describe_stream_summary()
+            .set_stream_name(stream.name())
+            .set_stream_arn(stream.arn());
+        let answer = call.send().await;
+        answer.map_err(|error| failed("DescribeStreamSummary", &error))
+    });
+    let answer = answer.await?;
     let what = format!("stream {}", stream.bare_name());
     let Some(found) = answer.stream_description_summary else {
         return Ok(Finding::new(Level::Red, what, "the answer describes none"));
@@ -134,9 +138,12 @@ pub async fn timestream(
     database: &str,
     table: &str,
 ) -> Result<Finding, CallFailed> {
-    let call = client.describe_table();
-    let answer = call.database_name(database).table_name(table).send().await;
-    let answer = answer.map_err(|error| failed("DescribeTable", &error))?;
+    let answer = until_answered(|| async {
+        let call = client.describe_table();
+        let answer = call.database_name(database).table_name(table).send().await;
+        answer.map_err(|error| failed("DescribeTable", &error))
+    });
+    let answer = answer.await?;
     let found = answer.table();
     let magnetic = found.and_then(|table| table.magnetic_store_write_properties());
     let writes = magnetic.is_some_and(|magnetic| magnetic.enable_magnetic_store_writes());

@@ -52,6 +52,9 @@ pub struct Args {
     /// The partition key of their records
     #[arg(long, default_value = mqtt::KEY, value_name = "TEMPLATE", value_parser = Template::parse)]
     rule_key: Template,
+    /// Take more in a second than AWS does, of a shard and of an account: for load tests
+    #[arg(long)]
+    unlimited: bool,
     /// What is to go wrong on purpose, and when: WHAT:KIND[@AFTER][+FOR], as often as wanted. WHAT is
     /// kinesis, dynamodb, sqs, timestream or apigateway, KIND throttle, outage, slow[=TIME] or
     /// lost-answer; or worker:kill, worker:start, shard:split, shard:merge
@@ -86,6 +89,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         workers: args.workers,
         mode: args.mode.clone(),
         window_ms: args.window_ms,
+        unlimited: args.unlimited,
         faults: args.fault.clone(),
         rule: (args.rule.clone(), args.rule_key.clone()),
         port_base: args.port_base,

@@ -36,6 +36,7 @@ use self::registry::Registry;
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service};
 use super::meter::{Fact, Meter, count};
+use super::quota::Quotas;
 use crate::model::bill::{self, Unit};
 
 mod connect;
@@ -149,6 +150,12 @@ impl ApiGateway {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         self.shared.front.faults()
+    }
+
+    /// The rates of an account, which hold once somebody says so.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        self.shared.front.quotas()
     }
 
     /// The calls so far, by operation.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
 use super::meter::Meter;
+use super::quota::Quotas;
 
 /// A request holds at most 16 MB (`BatchWriteItem`); the JSON around it is allowed a little more.
 const BODY_MAX: usize = 20 * 1024 * 1024;
@@ -56,6 +57,12 @@ impl DynamoDb {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         self.front.faults()
+    }
+
+    /// The rates of an account, which hold once somebody says so.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        self.front.quotas()
     }
 
     /// How often each operation was called.

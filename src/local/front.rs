@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{Faults, Verdict};
 use super::meter::{Meter, estimate, wire};
+use super::quota::Quotas;
 
 mod switches;
 
@@ -115,6 +116,7 @@ pub struct Front {
     faults: Faults,
     calls: Calls,
     meter: Meter,
+    quotas: Quotas,
 }
 
 impl Front {
@@ -126,6 +128,7 @@ impl Front {
             faults: Faults::default(),
             calls: Calls::default(),
             meter: Meter::default(),
+            quotas: Quotas::default(),
         }
     }
 
@@ -145,6 +148,12 @@ impl Front {
     #[must_use]
     pub fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    /// The rates of an account, which hold once somebody says so.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// Puts the switches and the meter before every request of `router`, as [`Front::guard`] and
@@ -192,7 +201,18 @@ impl Front {
     pub async fn pass(&self, operation: &str, request: Request, next: Next) -> Response {
         self.calls.count(operation);
         match self.faults.meet(operation).await {
-            Verdict::Serve => next.run(request).await,
+            // Where a rate is one of a queue or a table, it is asked for where the body is known.
+            Verdict::Serve if self.quotas.admits(self.service, operation, b"") => {
+                let answer = next.run(request).await;
+                if self.is_too_much(&answer) {
+                    self.calls.count(&format!("{operation} over its rate"));
+                }
+                answer
+            }
+            Verdict::Serve => {
+                self.calls.count(&format!("{operation} over its rate"));
+                self.over_quota()
+            }
             Verdict::Unavailable => unavailable("the service is switched off"),
             Verdict::Throttle => self.throttled("the request rate is switched to too high"),
             Verdict::LoseAnswer => {
@@ -200,6 +220,23 @@ impl Front {
                 let why = "the request was served, its answer is switched to be lost";
                 json_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", why)
             }
+        }
+    }
+
+    /// Whether an answer says that there was too much, of a shard for instance.
+    fn is_too_much(&self, answer: &Response) -> bool {
+        let code = answer.headers().get("x-amzn-errortype");
+        code.is_some_and(|code| code == self.service.throttling().1)
+    }
+
+    /// What is answered beyond the rate of an account: Kinesis has another word for it than beyond
+    /// that of a shard.
+    fn over_quota(&self) -> Response {
+        let why = "Rate exceeded: AWS takes no more of one account in a second; a stand for load \
+                   tests is started with --unlimited";
+        match self.service {
+            Service::Kinesis => json_error(StatusCode::BAD_REQUEST, "LimitExceededException", why),
+            _ => self.throttled(why),
         }
     }
 
@@ -227,6 +264,10 @@ async fn metered(State(front): State<Front>, request: Request, next: Next) -> Re
         let why = "the body could not be read or is larger than 20 MiB";
         return json_error(StatusCode::PAYLOAD_TOO_LARGE, "SerializationException", why);
     };
+    let by_body = matches!(front.service, Service::Sqs | Service::DynamoDb);
+    if by_body && !front.quotas.admits(front.service, &operation, &body) {
+        return front.over_quota();
+    }
     let asked = wire::asked(front.service, &body).map_or_else(|| body.clone(), Into::into);
     let mut request = Request::from_parts(head, Body::from(asked));
     // What the client said of its length need not hold any more.
@@ -235,13 +276,17 @@ async fn metered(State(front): State<Front>, request: Request, next: Next) -> Re
     let Ok(answer) = to_bytes(answer, usize::MAX).await else {
         return unavailable("the server's own answer broke off");
     };
-    front.meter.record(wire::facts(wire::Call {
+    let facts = wire::facts(wire::Call {
         service: front.service,
         operation: &operation,
         request: &body,
         status: head.status.as_u16(),
         answer: &answer,
-    }));
+    });
+    if front.service == Service::DynamoDb {
+        front.quotas.took(&body, &facts);
+    }
+    front.meter.record(facts);
     Response::from_parts(head, Body::from(answer))
 }
 

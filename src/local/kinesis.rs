@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
 use super::meter::Meter;
+use super::quota::Quotas;
 use books::Books;
 use cbor::Wire;
 use log::Log;
@@ -160,6 +161,12 @@ impl Kinesis {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         self.front.faults()
+    }
+
+    /// The rates of an account, which hold once somebody says so.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        self.front.quotas()
     }
 
     /// How often each operation was called.

@@ -76,13 +76,15 @@ impl Urls {
 }
 
 impl Servers {
-    /// Starts them on their listeners; they serve until `stop`.
+    /// Starts them on their listeners, with the rates of an AWS account if they are `limited`; they
+    /// serve until `stop`.
     ///
     /// # Errors
     /// SQLite cannot open a database.
     pub fn start(
         kinesis: kinesis::Options,
         timestream: &timestream::Options,
+        limited: bool,
         listeners: [TcpListener; 4],
         tasks: &Tasks,
         stop: &CancellationToken,
@@ -94,6 +96,12 @@ impl Servers {
             sqs: Sqs::new(REGION),
             timestream: Timestream::new(timestream).map_err(sqlite)?,
         };
+        if limited {
+            servers.kinesis.quotas().enforce();
+            servers.dynamodb.quotas().enforce();
+            servers.sqs.quotas().enforce();
+            servers.timestream.quotas().enforce();
+        }
         let [kinesis, dynamodb, sqs, store] = listeners;
         spawn(
             tasks,
@@ -118,6 +126,7 @@ impl Servers {
 /// Starts the WebSocket API with our gateway behind its routes, as the Lambda is on AWS.
 pub fn websocket(
     gateway: LiveGateway,
+    limited: bool,
     listener: TcpListener,
     tasks: &Tasks,
     stop: &CancellationToken,
@@ -132,6 +141,9 @@ pub fn websocket(
         ..apigateway::Options::default()
     };
     let server = ApiGateway::new(options, integration);
+    if limited {
+        server.quotas().enforce();
+    }
     spawn(
         tasks,
         "websocket",

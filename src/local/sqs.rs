@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
 use super::meter::Meter;
+use super::quota::Quotas;
 use queue::{Message, Queue, Receipt};
 use refusal::Refusal;
 
@@ -99,6 +100,12 @@ impl Sqs {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         self.front.faults()
+    }
+
+    /// The rates of an account, which hold once somebody says so.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        self.front.quotas()
     }
 
     /// How often each operation was called.

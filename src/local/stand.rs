@@ -1,10 +1,9 @@
 //! The local stand: everything that tidewire is and everything it talks to, in one process.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_timestreamwrite::operation::create_table::CreateTableError;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +12,6 @@ use super::card::Card;
 use super::config::{
     self, CONNECTION_TABLE, DATABASE, DEAD_LETTER_QUEUE, LEASE_TABLE, STREAM, TABLE,
 };
-use super::crew::Crew;
 use super::devices::Fleet;
 use super::drill::Drill;
 use super::drill::plan::Fault;
@@ -21,17 +19,16 @@ use super::drill::reshard::Shards;
 use super::page::{self, PageInfo};
 use super::place::{self, ConfigFile};
 use super::ports::Ports;
+use super::provision::provision;
 use super::servers::{self, REGION, Servers, Urls};
+use super::staff::Staff;
 use super::view::View;
 use super::{kinesis, mqtt, speaking, timestream};
 use crate::aws::Clients;
 use crate::aws::kinesis::Kinesis;
-use crate::aws::provision::{self, QueueKind};
-use crate::cli::broadcaster::Broadcaster;
 use crate::cli::failure::Failure;
-use crate::cli::{broadcaster, parts};
-use crate::door::fault::CallFailed;
-use crate::service::clock::{self, Clock};
+use crate::cli::parts;
+use crate::service::clock;
 use crate::service::entropy;
 use crate::service::gateway::token;
 use crate::service::http::beat::Beats;
@@ -53,6 +50,8 @@ pub struct Options {
     pub mode: String,
     /// Over how long what a viewer is owed is joined: `broadcaster.window_ms`.
     pub window_ms: u64,
+    /// Without the rates at which AWS refuses more.
+    pub unlimited: bool,
     /// What is to go wrong on purpose, from when the stand is up.
     pub faults: Vec<Fault>,
     /// The topic rule that puts MQTT messages on the stream, and their partition key.
@@ -102,12 +101,13 @@ impl Stand {
         let tasks = Tasks::new();
         let stop_servers = CancellationToken::new();
         let listeners = [ports.kinesis, ports.dynamodb, ports.sqs, ports.timestream];
+        let limited = !options.unlimited;
         let (stream, store) = stores(options, &config);
-        let servers = Servers::start(stream, &store, listeners, &tasks, &stop_servers)?;
+        let servers = Servers::start(stream, &store, limited, listeners, &tasks, &stop_servers)?;
         let clients = parts::clients(&settings).await?;
         provision(&settings, &clients, options.shards).await?;
         let gateway = parts::gateway(&settings, &clients)?;
-        let viewers = servers::websocket(gateway, ports.websocket, &tasks, &stop_servers);
+        let viewers = servers::websocket(gateway, limited, ports.websocket, &tasks, &stop_servers);
         let stop_devices = CancellationToken::new();
         listen(options, ports.mqtt, &clients, &tasks, &stop_devices);
 
@@ -183,48 +183,6 @@ impl Stand {
     }
 }
 
-/// The services of a stand: its workers and its broadcaster.
-struct Staff {
-    crew: Arc<Crew>,
-    broadcaster: Broadcaster,
-    beats: Beats,
-    services: Tasks,
-    stop: CancellationToken,
-    failures: mpsc::Receiver<Failure>,
-}
-
-impl Staff {
-    async fn start(settings: Settings, clients: &Clients, workers: usize) -> Result<Self, Failure> {
-        let (failed, failures) = mpsc::channel(1);
-        let services = Tasks::new();
-        let stop = CancellationToken::new();
-        let beats = Beats::new(Clock::start());
-        let live = broadcaster::start(&settings, clients, beats.clone(), stop.clone());
-        let (broadcaster, work) = live.await?;
-        run(&services, "broadcaster", work, failed.clone());
-        let crew = Crew {
-            settings,
-            clients: clients.clone(),
-            beats: beats.clone(),
-            services: services.clone(),
-            stop: stop.clone(),
-            failed,
-            members: Mutex::default(),
-        };
-        for _ in 0..workers {
-            crew.start().await?;
-        }
-        Ok(Self {
-            crew: Arc::new(crew),
-            broadcaster,
-            beats,
-            services,
-            stop,
-            failures,
-        })
-    }
-}
-
 /// Takes in what devices publish, until the devices end.
 fn listen(
     options: &Options,
@@ -254,20 +212,6 @@ fn follow(
     Ok(())
 }
 
-fn run(
-    services: &Tasks,
-    name: &'static str,
-    work: impl Future<Output = Result<(), Failure>> + Send + 'static,
-    failed: mpsc::Sender<Failure>,
-) {
-    services.spawn(name, async move {
-        if let Err(failure) = work.await {
-            // The first failure ends the stand; there is room for it.
-            let _unless_another_was_first = failed.try_send(failure);
-        }
-    });
-}
-
 /// Writes the config file and reads it back: the stand runs by what it shows.
 fn configure(
     urls: &Urls,
@@ -293,6 +237,7 @@ fn configure(
 fn stores(options: &Options, config: &ConfigFile) -> (kinesis::Options, timestream::Options) {
     let stream = kinesis::Options {
         region: REGION.to_owned(),
+        limits: !options.unlimited,
         retained_bytes: options.retained_bytes,
         ..kinesis::Options::default()
     };
@@ -308,40 +253,6 @@ fn stores(options: &Options, config: &ConfigFile) -> (kinesis::Options, timestre
 /// Refused writes of the magnetic store go to a file beside the config, as AWS's go to a bucket.
 fn rejections_beside(config: &ConfigFile) -> PathBuf {
     config.path().with_extension("rejections.ndjson")
-}
-
-/// Everything that a person makes once on AWS, by the same calls.
-async fn provision(settings: &Settings, clients: &Clients, shards: u16) -> Result<(), Failure> {
-    let failed = |failed: CallFailed| Failure::new(failed.to_string());
-    provision::create_stream(&clients.kinesis(), STREAM, Some(shards))
-        .await
-        .map_err(failed)?;
-    let sqs = clients.sqs();
-    provision::create_queue(&sqs, config::LIVE_QUEUE, QueueKind::Live)
-        .await
-        .map_err(failed)?;
-    let letters = provision::create_queue(&sqs, DEAD_LETTER_QUEUE, QueueKind::DeadLetters).await;
-    letters.map_err(failed)?;
-    parts::connections(settings, CONNECTION_TABLE, clients).await?;
-    // No retention is named: the server's own decides how far back readings may lie.
-    let timestream = clients.timestream_undiscovered();
-    let refused = |error: String| Failure::new(format!("the embedded Timestream refused: {error}"));
-    let database = timestream
-        .create_database()
-        .database_name(DATABASE)
-        .send()
-        .await;
-    database.map_err(|error| refused(format!("{error:?}")))?;
-    let table = timestream
-        .create_table()
-        .database_name(DATABASE)
-        .table_name(TABLE)
-        .send()
-        .await;
-    match table.map_err(aws_sdk_timestreamwrite::error::SdkError::into_service_error) {
-        Ok(_) | Err(CreateTableError::ConflictException(_)) => Ok(()),
-        Err(error) => Err(refused(error.to_string())),
-    }
 }
 
 fn card(urls: &Urls, secret: &Secret, config: &ConfigFile) -> Card {

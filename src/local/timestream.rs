@@ -31,6 +31,7 @@ use self::wire::Refusal;
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service};
 use super::meter::Meter;
+use super::quota::Quotas;
 
 mod query;
 mod record;
@@ -108,6 +109,12 @@ impl Timestream {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         self.front.faults()
+    }
+
+    /// The rates of an account, which hold once somebody says so.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        self.front.quotas()
     }
 
     /// The calls so far, by operation.

@@ -131,15 +131,21 @@ pub(crate) struct Stand {
 }
 
 impl Stand {
-    /// Starts `tidewire local` without devices of its own.
+    /// Starts `tidewire local`, without devices of its own unless it is told otherwise.
     pub(crate) async fn start(args: &[&str]) -> Self {
         Self::start_with(args, &[]).await
     }
 
     /// The same with these variables in its environment.
     pub(crate) async fn start_with(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let fixed = ["local", "--json", "--port-base", "0", "--devices", "0"];
-        let all: Vec<&str> = fixed.iter().chain(args).copied().collect();
+        let fixed: &[&str] = &["local", "--json", "--port-base", "0"];
+        let silent: &[&str] = &["--devices", "0"];
+        let none = if args.contains(&"--devices") {
+            &[]
+        } else {
+            silent
+        };
+        let all: Vec<&str> = [fixed, none, args].concat();
         let mut process = Process::spawn(&all, env);
         let stdout = process
             .child

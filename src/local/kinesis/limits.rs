@@ -1,6 +1,8 @@
 //! What one shard takes and gives in a second (Kinesis developer guide, "Quotas and limits", and
 //! the reference of `GetRecords`). Pure: the time is an argument, in milliseconds.
 
+use crate::local::bucket::Bucket;
+
 /// `GetRecords` calls a second, shared by all consumers of the shard.
 const READ_CALLS: u64 = 5;
 /// `GetShardIterator` calls a second.
@@ -11,41 +13,6 @@ const READ_BYTES: u64 = 2 * 1024 * 1024;
 const WRITE_BYTES: u64 = 1024 * 1024;
 /// Records written a second.
 const WRITE_RECORDS: u64 = 1000;
-
-/// A bucket that holds one second's worth and refills evenly. Levels are in thousandths, so that a
-/// millisecond's refill is a whole number.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    rate: i128,
-    level: i128,
-    at_ms: u64,
-}
-
-impl Bucket {
-    fn full(rate: u64, now_ms: u64) -> Self {
-        let rate = i128::from(rate);
-        Self {
-            rate,
-            level: rate * 1000,
-            at_ms: now_ms,
-        }
-    }
-
-    fn refill(&mut self, now_ms: u64) {
-        let passed = i128::from(now_ms.saturating_sub(self.at_ms));
-        self.level = (self.level + passed * self.rate).min(self.rate * 1000);
-        self.at_ms = self.at_ms.max(now_ms);
-    }
-
-    /// Whether `amount` is there; more than a second's worth needs a full bucket.
-    fn holds(&self, amount: u64) -> bool {
-        self.level >= (i128::from(amount) * 1000).min(self.rate * 1000)
-    }
-
-    fn take(&mut self, amount: u64) {
-        self.level -= i128::from(amount) * 1000;
-    }
-}
 
 /// The limits of one shard.
 #[derive(Clone, Debug)]
@@ -82,7 +49,7 @@ impl ShardLimits {
     pub(super) fn read(&mut self, now_ms: u64) -> bool {
         self.read_calls.refill(now_ms);
         self.read_bytes.refill(now_ms);
-        if self.read_bytes.level <= 0 || !self.read_calls.holds(1) {
+        if !self.read_bytes.is_above_zero() || !self.read_calls.holds(1) {
             return false;
         }
         self.read_calls.take(1);
@@ -93,7 +60,7 @@ impl ShardLimits {
     /// its bytes take at 2 MiB/s: five seconds after 10 MiB, as AWS documents.
     pub(super) fn answered(&mut self, bytes: u64) {
         if bytes > READ_BYTES {
-            self.read_bytes.level = self.read_bytes.level.min(0);
+            self.read_bytes.empty();
         }
         self.read_bytes.take(bytes);
     }

@@ -161,7 +161,9 @@ fn unencoded(base64: &str) -> u64 {
     u64::try_from(text * 3 / 4).unwrap_or(u64::MAX)
 }
 
-fn is_read(operation: &str) -> bool {
+/// Whether an operation of DynamoDB reads.
+#[must_use]
+pub fn is_read(operation: &str) -> bool {
     matches!(
         operation,
         "GetItem" | "Query" | "Scan" | "BatchGetItem" | "TransactGetItems"
