@@ -9,6 +9,7 @@
 //! created, and asking whether what is needed is there ([`provision`]), a stream's consumer among it. A dead letter that its queue refuses goes once more, smaller: that
 //! is another request.
 
+pub mod billed;
 pub mod connections;
 pub mod dead_letters;
 pub mod discovery;

@@ -1,5 +1,6 @@
 //! Floor 4: services. Each waits for one thing, asks floor 1 what it means, and carries that out.
 
+pub mod billed;
 pub mod broadcaster;
 pub mod clock;
 pub mod entropy;

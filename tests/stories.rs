@@ -15,6 +15,8 @@ mod support;
 #[path = "stories/viewer.rs"]
 mod viewer;
 
+#[path = "stories/bill.rs"]
+mod bill;
 #[path = "stories/command_line.rs"]
 mod command_line;
 #[path = "stories/credentials.rs"]

@@ -9,7 +9,9 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kinesis::config::{Credentials, SharedHttpClient};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, ConnectorBuilder, tls};
+use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 
+use super::billed::{Billed, OnBilled};
 use super::discovery::{self, Discovery};
 use super::explain::Service;
 use crate::door::fault::CallFailed;
@@ -49,6 +51,8 @@ pub struct Setup {
     pub endpoints: Endpoints,
     /// Credentials in place of the default chain; for local stands.
     pub credentials: Option<StaticCredentials>,
+    /// Who counts what AWS bills for the calls; nobody by default.
+    pub on_billed: Option<OnBilled>,
 }
 
 /// Endpoint URLs by service, each stronger than AWS's own variables.
@@ -111,6 +115,7 @@ pub enum Unready {
 pub struct Clients {
     sdk: SdkConfig,
     endpoints: Endpoints,
+    on_billed: Option<OnBilled>,
 }
 
 impl Setup {
@@ -149,6 +154,7 @@ impl Setup {
         Ok(Clients {
             sdk,
             endpoints: self.endpoints.clone(),
+            on_billed: self.on_billed.clone(),
         })
     }
 }
@@ -168,11 +174,15 @@ impl StaticCredentials {
 }
 
 macro_rules! client {
-    ($self:ident, $sdk:ident, $attempt:expr, $endpoint:expr) => {{
+    ($self:ident, $sdk:ident, $service:ident, $attempt:expr, $endpoint:expr) => {{
         let mut config = $sdk::config::Builder::from(&$self.sdk);
         config.set_timeout_config(Some(timeouts($attempt)));
         if let Some(url) = $endpoint {
             config.set_endpoint_url(Some(url.to_owned()));
+        }
+        if let Some(on_billed) = &$self.on_billed {
+            let billed = Billed::new(Service::$service, on_billed.clone());
+            config.push_interceptor(SharedInterceptor::new(billed));
         }
         config
     }};
@@ -195,7 +205,13 @@ impl Clients {
     #[must_use]
     pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
         let endpoint = self.endpoints.kinesis.as_deref();
-        let config = client!(self, aws_sdk_kinesis, KINESIS_ATTEMPT_MAX, endpoint);
+        let config = client!(
+            self,
+            aws_sdk_kinesis,
+            Kinesis,
+            KINESIS_ATTEMPT_MAX,
+            endpoint
+        );
         aws_sdk_kinesis::Client::from_conf(config.build())
     }
 
@@ -203,7 +219,13 @@ impl Clients {
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let endpoint = self.endpoints.dynamodb.as_deref();
-        let config = client!(self, aws_sdk_dynamodb, DYNAMODB_ATTEMPT_MAX, endpoint);
+        let config = client!(
+            self,
+            aws_sdk_dynamodb,
+            Dynamodb,
+            DYNAMODB_ATTEMPT_MAX,
+            endpoint
+        );
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
@@ -211,7 +233,7 @@ impl Clients {
     #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let endpoint = self.endpoints.sqs.as_deref();
-        let config = client!(self, aws_sdk_sqs, SQS_ATTEMPT_MAX, endpoint);
+        let config = client!(self, aws_sdk_sqs, Sqs, SQS_ATTEMPT_MAX, endpoint);
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
@@ -223,6 +245,7 @@ impl Clients {
         let config = client!(
             self,
             aws_sdk_apigatewaymanagement,
+            Management,
             POST_ATTEMPT_MAX,
             endpoint
         );
@@ -260,6 +283,7 @@ impl Clients {
         client!(
             self,
             aws_sdk_timestreamwrite,
+            Timestream,
             TIMESTREAM_ATTEMPT_MAX,
             endpoint
         )

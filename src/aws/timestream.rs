@@ -14,6 +14,7 @@ use crate::model::{Reading, Rejection, RowKey, Value};
 
 mod check;
 mod measure_name;
+mod metered;
 mod names;
 mod rejection;
 mod request;
@@ -149,7 +150,7 @@ impl TimeSeries for Timestream {
     }
 
     async fn write(&self, batch: &[Reading]) -> Result<Vec<Rejection>, CallFailed> {
-        let request = request::build(batch, &self.table).map_err(|message| CallFailed {
+        let mut request = request::build(batch, &self.table).map_err(|message| CallFailed {
             operation: OPERATION,
             fault: Fault::Rejected,
             message,
@@ -162,7 +163,7 @@ impl TimeSeries for Timestream {
             .table_name(&self.table.table)
             .set_records(Some(Vec::new()))
             .customize()
-            .interceptor(request::Body(request.body))
+            .interceptor(request::Body::of(&mut request))
             .send()
             .await;
         let Err(error) = answer else {

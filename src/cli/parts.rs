@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::store::Store;
 use super::{consumers, options};
+use crate::aws::billed::OnBilled;
 use crate::aws::connections::{self, Names};
 use crate::aws::dead_letters::SqsDeadLetters;
 use crate::aws::discovery::Discovery;
@@ -19,6 +20,7 @@ use crate::aws::{Clients, Endpoints, Service, Setup, StaticCredentials, Target, 
 use crate::door::lease_table::{self, LeaseTable as _};
 use crate::influx::Influx;
 use crate::model::{Fault, StreamId};
+use crate::service::billed;
 use crate::service::clock::Clock;
 use crate::service::gateway::{self, Gateway};
 use crate::service::settings::{
@@ -62,6 +64,7 @@ pub async fn clients(settings: &Settings) -> Result<Clients, Failure> {
             management: text(&aws.endpoint_management),
         },
         credentials,
+        on_billed: Some(OnBilled(billed::counter())),
     };
     setup
         .load()

@@ -120,6 +120,8 @@ pub const BREAKER_OPEN: &str = "tidewire_post_breaker_open";
 pub const LIVE_DROPPED: &str = "tidewire_live_readings_dropped_total";
 /// Time from a reading's arrival on the stream to its post's acceptance.
 pub const ARRIVAL_TO_POST_SECONDS: &str = "tidewire_arrival_to_post_seconds";
+/// Units that AWS bills for the process's calls, by service and unit.
+pub const BILLED_UNITS: &str = "tidewire_billed_units_total";
 
 mod table;
 

@@ -41,6 +41,7 @@ pub(crate) async fn clients(endpoints: Endpoints) -> Clients {
             secret_access_key: Secret::new("local".to_owned()),
             session_token: None,
         }),
+        on_billed: None,
     };
     setup.load().await.unwrap()
 }

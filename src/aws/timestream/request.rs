@@ -14,7 +14,8 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::body::SdkBody;
 
 use super::measure_name::{MeasureName, same_measures};
-use super::{DEVICE_DIMENSION, Table};
+use super::{DEVICE_DIMENSION, Table, metered};
+use crate::aws::billed::RecordsBytes;
 use crate::model::{Reading, Value};
 
 /// Bytes that a reading takes, roughly: room for it is made beforehand.
@@ -31,6 +32,8 @@ pub(super) struct Request {
     pub(super) order: Vec<usize>,
     /// The distinct `measure_name`s, neighbours compared only.
     pub(super) measure_names: Vec<String>,
+    /// What Timestream counts of it, in bytes.
+    pub(super) metered_bytes: u64,
 }
 
 pub(super) fn build(batch: &[Reading], table: &Table) -> Result<Request, String> {
@@ -59,9 +62,12 @@ pub(super) fn build(batch: &[Reading], table: &Table) -> Result<Request, String>
         record(&mut body, &batch[index], names.at(index), &shared, version);
     }
     body.push_str("]}");
+    let sent = order.iter().map(|&index| (&batch[index], names.at(index)));
+    let metered_bytes = metered::bytes(sent);
     Ok(Request {
         body,
         order,
+        metered_bytes,
         measure_names: names.distinct.iter().map(|name| name.to_string()).collect(),
     })
 }
@@ -272,9 +278,22 @@ fn text(to: &mut String, value: &str) {
     }
 }
 
-/// Puts the body that was written here in the place of the SDK's.
+/// Puts the body that was written here in the place of the SDK's, and says what it counts as.
 #[derive(Debug)]
-pub(super) struct Body(pub(super) String);
+pub(super) struct Body {
+    json: String,
+    metered_bytes: u64,
+}
+
+impl Body {
+    /// A request's, which is not needed any more.
+    pub(super) fn of(request: &mut Request) -> Self {
+        Self {
+            json: std::mem::take(&mut request.body),
+            metered_bytes: request.metered_bytes,
+        }
+    }
+}
 
 impl Intercept for Body {
     fn name(&self) -> &'static str {
@@ -285,12 +304,14 @@ impl Intercept for Body {
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
         _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let metered = RecordsBytes(self.metered_bytes);
+        config.interceptor_state().store_put(metered);
         let request = context.request_mut();
-        let length = self.0.len().to_string();
+        let length = self.json.len().to_string();
         request.headers_mut().insert("content-length", length);
-        *request.body_mut() = SdkBody::from(self.0.as_str());
+        *request.body_mut() = SdkBody::from(self.json.as_str());
         Ok(())
     }
 }

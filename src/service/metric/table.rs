@@ -280,4 +280,10 @@ pub const ALL: &[Metric] = &[
         labels: &[],
         help: "time from a reading's arrival on the stream to its post's acceptance",
     },
+    Metric {
+        name: BILLED_UNITS,
+        kind: Kind::Counter,
+        labels: &["service", "unit"],
+        help: "units that AWS bills for this process's calls, as they are answered (docs/costs.md): what is billed by time (shards, connections) is not among them",
+    },
 ];
