@@ -13,6 +13,8 @@ def amount(value, unit, decimals=None):
     """A value as Grafana would write it, roughly."""
     if value is None or math.isnan(value):
         return "no data"
+    if unit == "currencyUSD":
+        return f"${value:,.{2 if abs(value) < 100 else 0}f}"
     if decimals is not None:
         return f"{value:.{decimals}f}"
     if unit == "percentunit":

@@ -38,7 +38,7 @@ fn the_page_of_metrics_is_as_the_code_says() {
 }
 
 /// The dashboards.
-const DASHBOARDS: [&str; 3] = ["fleet", "sinks", "screens"];
+const DASHBOARDS: [&str; 4] = ["fleet", "sinks", "screens", "cost"];
 
 /// The text of a file of this repository.
 fn text(path: &str) -> String {
@@ -115,6 +115,36 @@ fn dashboards_ask_only_for_what_there_is() {
         let offences: Vec<String> = found.iter().flat_map(|query| offences(query)).collect();
         assert!(offences.is_empty(), "{name}\n{}", offences.join("\n"));
     }
+}
+
+#[cfg(feature = "local")]
+#[test]
+fn the_dashboard_of_costs_has_the_prices_of_the_stand() {
+    use tidewire::local::meter::price;
+    use tidewire::model::bill::Unit;
+
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&text("dashboards/cost.json")).expect("a dashboard is JSON");
+    let variables = dashboard["templating"]["list"].as_array();
+    let variables = variables.expect("it has variables");
+    let priced = [
+        ("usd_timestream_write", Unit::TimestreamWriteUnit, 1e6),
+        ("usd_dynamodb_write", Unit::DynamoDbWriteUnit, 1e6),
+        ("usd_dynamodb_read", Unit::DynamoDbReadUnit, 1e6),
+        ("usd_sqs", Unit::SqsRequest, 1e6),
+        ("usd_sqs_fifo", Unit::SqsFifoRequest, 1e6),
+        ("usd_message", Unit::WebSocketMessage, 1e6),
+        ("usd_minute", Unit::WebSocketMinute, 1e6),
+        ("usd_shard_hour", Unit::KinesisShardHour, 1.0),
+    ];
+    for (name, unit, of) in priced {
+        let variable = variables.iter().find(|variable| variable["name"] == name);
+        let text = variable.and_then(|variable| variable["query"].as_str());
+        let shown: f64 = text.expect(name).parse().expect(name);
+        assert!((shown - price::usd(unit) * of).abs() < 1e-9, "{name}");
+    }
+    let as_of = dashboard["description"].as_str().expect("it has one");
+    assert!(as_of.contains(price::AS_OF) && as_of.contains(price::REGION));
 }
 
 /// What stands after `key:` in the rules, a folded block made one line.
