@@ -40,7 +40,7 @@ impl Server {
     async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = DynamoDb::new().unwrap();
+        let server = DynamoDb::new(None).unwrap();
         let shutdown = CancellationToken::new();
         let serving = server.clone().serve(listener, shutdown.clone());
         tidewire::service::tasks::Tasks::new().spawn("dynamodb", async {

@@ -39,6 +39,8 @@ mod formats;
 mod gone;
 #[path = "support/influx.rs"]
 mod influx;
+#[path = "stories/keeping.rs"]
+mod keeping;
 #[path = "stories/leases.rs"]
 mod leases;
 #[path = "stories/mqtt.rs"]

@@ -1,5 +1,6 @@
 //! `tidewire local`: all of it on this machine.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,10 @@ pub struct Args {
     /// The partition key of their records
     #[arg(long, default_value = mqtt::KEY, value_name = "TEMPLATE", value_parser = Template::parse)]
     rule_key: Template,
+    /// Keep what can outlive the stand in this directory, and go on from there: the stream's records,
+    /// leases and checkpoints, rows, queues
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Take more in a second than AWS does, of a shard and of an account: for load tests
     #[arg(long)]
     unlimited: bool,
@@ -89,6 +94,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         workers: args.workers,
         mode: args.mode.clone(),
         window_ms: args.window_ms,
+        data_dir: args.data_dir.clone(),
         unlimited: args.unlimited,
         faults: args.fault.clone(),
         rule: (args.rule.clone(), args.rule_key.clone()),

@@ -1,9 +1,10 @@
-//! DynamoDB: `dynoxide` in memory.
+//! DynamoDB: `dynoxide`, in memory or in a file.
 //!
 //! Requests go to its library, not to its own server, which takes over the process's signals and
 //! leaves no room for the switches.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +20,7 @@ use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
 use super::meter::Meter;
 use super::quota::Quotas;
+use super::sqlite;
 
 /// A request holds at most 16 MB (`BatchWriteItem`); the JSON around it is allowed a little more.
 const BODY_MAX: usize = 20 * 1024 * 1024;
@@ -40,13 +42,24 @@ impl std::fmt::Debug for DynamoDb {
 }
 
 impl DynamoDb {
-    /// A server without tables.
+    /// A server with the tables in its file, or without tables; these go with the process.
     ///
     /// # Errors
-    /// The database cannot be made: no memory.
-    pub fn new() -> io::Result<Self> {
-        let database =
-            Database::memory().map_err(|error| io::Error::other(format!("dynoxide: {error}")))?;
+    /// The file cannot be used.
+    pub fn new(file: Option<&Path>) -> io::Result<Self> {
+        let database = match file.map(|file| (file, file.to_str())) {
+            None => Database::memory(),
+            Some((file, Some(name))) => {
+                // Looked at first: the library finds damage only where it comes across it.
+                drop(sqlite::open(Some(file))?);
+                Database::new(name)
+            }
+            Some((file, None)) => {
+                let why = format!("{} is no name in UTF-8", file.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+        };
+        let database = database.map_err(|error| io::Error::other(format!("dynoxide: {error}")))?;
         Ok(Self {
             front: Front::new(Service::DynamoDb),
             database,
@@ -137,7 +150,7 @@ type Answered = Result<String, DynoxideError>;
 
 /// Runs one operation to its end on this thread; `None` where there is no such operation.
 ///
-/// Everything is in memory: the longest answer is a page of 1 MB.
+/// The longest answer is a page of 1 MB.
 fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Option<Answered> {
     macro_rules! run {
         ($method:ident) => {

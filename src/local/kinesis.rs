@@ -8,6 +8,7 @@
 //! passed.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
-use super::meter::Meter;
+use super::meter::{Fact, Level, Meter, count};
 use super::quota::Quotas;
 use books::Books;
 use cbor::Wire;
@@ -36,6 +37,7 @@ mod books;
 mod by_arn;
 mod cbor;
 mod iterator;
+mod kept;
 mod limits;
 mod log;
 mod read;
@@ -77,6 +79,9 @@ pub struct Options {
     /// dropped, as if their retention had passed, and a warning says so once. A record of 250 bytes
     /// takes about 600: the default holds 1,800,000 of them, half an hour at 1,000 a second.
     pub retained_bytes: u64,
+    /// The directory in which streams and records are kept, and found again; `None`: they go with the
+    /// process.
+    pub directory: Option<PathBuf>,
     /// Shards over all streams; AWS: 500 in most regions.
     pub shards_max: u32,
     /// The region in ARNs.
@@ -91,6 +96,7 @@ impl Default for Options {
             subscription_lasts: Duration::from_secs(300),
             change_takes: Duration::from_millis(20),
             retained_bytes: 1024 * 1024 * 1024,
+            directory: None,
             shards_max: 500,
             region: "us-east-1".to_owned(),
         }
@@ -126,13 +132,23 @@ impl std::fmt::Debug for Kinesis {
 }
 
 impl Kinesis {
-    /// A server without streams.
+    /// A server with what is in its directory, or without streams.
     ///
     /// # Errors
-    /// The temporary file for its records cannot be made.
+    /// The directory, or a temporary file for the records, cannot be used.
     pub fn new(options: Options) -> io::Result<Self> {
         let change_ms = u64::try_from(options.change_takes.as_millis()).unwrap_or(u64::MAX);
+        let directory = options.directory.as_deref();
+        if let Some(directory) = directory {
+            std::fs::create_dir_all(directory)?;
+        }
+        let records = directory.map(kept::records);
+        let log = Log::open(records.as_deref(), options.retained_bytes)?;
+        if let Some(directory) = directory {
+            kept::mend(directory, &log)?;
+        }
         let store = Store::new(StoreOptions {
+            durable: directory.map(kept::durable),
             create_stream_ms: change_ms,
             delete_stream_ms: change_ms,
             update_stream_ms: change_ms,
@@ -141,7 +157,7 @@ impl Kinesis {
             aws_region: options.region.clone(),
             ..StoreOptions::default()
         });
-        let log = Log::open(options.retained_bytes).map_err(io::Error::other)?;
+        kept::check(&store)?;
         let books = Mutex::new(Books::new(log));
         let shared = Shared {
             store,
@@ -190,6 +206,13 @@ impl Kinesis {
         let lately = books.log.lately(&log::incarnation(&stream));
         let lately = lately.unwrap_or_default();
         reshard::loads(&stream, &lately)
+    }
+
+    /// Meters the open shards of a stream that may have been there before.
+    pub async fn count_shards(&self, stream: &str) {
+        let shards = u64::try_from(self.loads(stream).await.len()).unwrap_or(u64::MAX);
+        let fact = Fact::Set(Level::Shards, count(shards));
+        self.meter().record([fact]);
     }
 
     /// Serves until `shutdown`, then returns within about a second.

@@ -2,10 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The file that names the config of the stand that was started last.
 const CURRENT: &str = "local-current";
+
+/// A port of this machine on which somebody listens answers at once.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(200);
 
 /// A stand's config file on disk; [`ConfigFile::remove`] takes it away again.
 #[derive(Debug)]
@@ -64,6 +69,24 @@ impl Drop for ConfigFile {
             remove_if_there(&self.current);
         }
         remove_if_there(&self.path);
+    }
+}
+
+/// Takes away the config files of stands that were killed: at the port in whose name one stands
+/// nobody listens any more.
+pub fn sweep(directory: &Path) {
+    let files = fs::read_dir(directory).into_iter().flatten().flatten();
+    for path in files.map(|file| file.path()) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let port = name.and_then(|name| name.strip_prefix("local-")?.strip_suffix(".toml"));
+        let Some(port) = port.and_then(|port| port.parse::<u16>().ok()) else {
+            continue;
+        };
+        let page = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let asked = TcpStream::connect_timeout(&page, ANSWERS_WITHIN);
+        if asked.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            remove_if_there(&path);
+        }
     }
 }
 
@@ -136,6 +159,25 @@ mod tests {
             }
         });
         assert_eq!(current(&directory), None);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_stand_left_is_swept_and_what_a_living_one_has_is_not() {
+        let directory = scratch("sweep");
+        let alive = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
+        let name = |listener| port(listener).to_string();
+        let living = ConfigFile::write(&directory, &name(&alive), "a = 1").unwrap();
+        let killed = ConfigFile::write(&directory, &name(&dead), "a = 2").unwrap();
+        let other = directory.join("local-notes.toml");
+        fs::write(&other, "mine").unwrap();
+        drop(dead);
+        sweep(&directory);
+        assert!(living.path().exists() && other.exists() && !killed.path().exists());
+        assert_eq!(current(&directory), None);
+        drop((living, killed));
         fs::remove_dir_all(&directory).unwrap();
     }
 

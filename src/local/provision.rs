@@ -1,5 +1,7 @@
 //! What a stand's services find when they start.
 
+use aws_sdk_timestreamwrite::error::SdkError;
+use aws_sdk_timestreamwrite::operation::create_database::CreateDatabaseError;
 use aws_sdk_timestreamwrite::operation::create_table::CreateTableError;
 
 use super::config::{self, CONNECTION_TABLE, DATABASE, DEAD_LETTER_QUEUE, STREAM, TABLE};
@@ -10,7 +12,8 @@ use crate::cli::parts;
 use crate::door::fault::CallFailed;
 use crate::service::settings::Settings;
 
-/// Everything that a person makes once on AWS, by the same calls.
+/// Everything that a person makes once on AWS, by the same calls; what an earlier stand left is found
+/// as it is.
 ///
 /// # Errors
 /// An embedded server refuses, or cannot be reached.
@@ -34,14 +37,17 @@ pub async fn provision(settings: &Settings, clients: &Clients, shards: u16) -> R
         .database_name(DATABASE)
         .send()
         .await;
-    database.map_err(|error| refused(format!("{error:?}")))?;
+    match database.map_err(SdkError::into_service_error) {
+        Ok(_) | Err(CreateDatabaseError::ConflictException(_)) => {}
+        Err(error) => return Err(refused(error.to_string())),
+    }
     let table = timestream
         .create_table()
         .database_name(DATABASE)
         .table_name(TABLE)
         .send()
         .await;
-    match table.map_err(aws_sdk_timestreamwrite::error::SdkError::into_service_error) {
+    match table.map_err(SdkError::into_service_error) {
         Ok(_) | Err(CreateTableError::ConflictException(_)) => Ok(()),
         Err(error) => Err(refused(error.to_string())),
     }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::apigateway::{self, ApiGateway, Integration};
 use super::dynamodb::DynamoDb;
+use super::keep::DataDir;
 use super::kinesis::{self, Kinesis};
 use super::ports::{Ports, url};
 use super::sqs::Sqs;
@@ -31,6 +32,19 @@ pub struct Servers {
     pub sqs: Sqs,
     /// Timestream Write.
     pub timestream: Timestream,
+}
+
+/// How they are started.
+#[derive(Debug)]
+pub struct Options {
+    /// Kinesis.
+    pub kinesis: kinesis::Options,
+    /// Timestream Write.
+    pub timestream: timestream::Options,
+    /// With the rates of an AWS account.
+    pub limited: bool,
+    /// Where they keep what they have; `None`: it goes with the process.
+    pub data: Option<Arc<DataDir>>,
 }
 
 /// Where everything listens, as URLs.
@@ -76,27 +90,43 @@ impl Urls {
 }
 
 impl Servers {
-    /// Starts them on their listeners, with the rates of an AWS account if they are `limited`; they
-    /// serve until `stop`.
+    /// Starts them on their listeners; they serve until `stop`.
     ///
     /// # Errors
-    /// SQLite cannot open a database.
+    /// What was kept cannot be used, or SQLite cannot open a database.
     pub fn start(
-        kinesis: kinesis::Options,
-        timestream: &timestream::Options,
-        limited: bool,
+        options: Options,
         listeners: [TcpListener; 4],
         tasks: &Tasks,
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let sqlite = |error: std::io::Error| Failure::new(format!("SQLite cannot start: {error}"));
-        let servers = Self {
-            kinesis: Kinesis::new(kinesis).map_err(sqlite)?,
-            dynamodb: DynamoDb::new().map_err(sqlite)?,
-            sqs: Sqs::new(REGION),
-            timestream: Timestream::new(timestream).map_err(sqlite)?,
+        let unusable = |error: std::io::Error| match &options.data {
+            Some(data) => Failure::new(format!(
+                "{error}: move {data} away to begin anew, or name another --data-dir",
+                data = data.path().display()
+            )),
+            None => Failure::new(format!("SQLite cannot start: {error}")),
         };
-        if limited {
+        let file = |name: &str| options.data.as_ref().map(|data| data.file(name));
+        let timestream = timestream::Options {
+            file: file("timestream.sqlite"),
+            ..options.timestream
+        };
+        let kinesis = kinesis::Options {
+            directory: file("kinesis"),
+            ..options.kinesis
+        };
+        let sqs = match file("sqs.sqlite") {
+            Some(file) => Sqs::kept(REGION, &file).map_err(unusable)?,
+            None => Sqs::new(REGION),
+        };
+        let servers = Self {
+            kinesis: Kinesis::new(kinesis).map_err(unusable)?,
+            dynamodb: DynamoDb::new(file("dynamodb.sqlite").as_deref()).map_err(unusable)?,
+            sqs,
+            timestream: Timestream::new(&timestream).map_err(unusable)?,
+        };
+        if options.limited {
             servers.kinesis.quotas().enforce();
             servers.dynamodb.quotas().enforce();
             servers.sqs.quotas().enforce();

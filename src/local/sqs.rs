@@ -1,10 +1,12 @@
-//! SQS: our own small server of standard queues, in memory, speaking the AWS-JSON 1.0 protocol of
+//! SQS: our own small server of standard and FIFO queues, in memory or kept in a file, speaking the AWS-JSON 1.0 protocol of
 //! the Rust SDK, boto3 and the AWS CLI, with SQS's limits.
 //!
 //! `GET /_local/peek?queue=NAME&limit=N` shows messages without receiving them.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
@@ -24,11 +26,14 @@ use super::fault::Faults;
 use super::front::{self, Calls, Front, Service, json_error};
 use super::meter::Meter;
 use super::quota::Quotas;
+use kept::Kept;
 use queue::{Message, Queue, Receipt};
 use refusal::Refusal;
+use settings::Settings;
 
 mod batch;
 mod fifo;
+mod kept;
 mod messages;
 mod peek;
 mod queue;
@@ -62,6 +67,32 @@ struct Shared {
 struct All {
     queues: BTreeMap<String, Entry>,
     last_number: u64,
+    /// The file in which all of it is kept, if it is.
+    kept: Option<Kept>,
+}
+
+/// All queues, held. What happened to them is kept before anybody else sees it, and before the
+/// answer leaves.
+struct Locked<'a>(MutexGuard<'a, All>);
+
+impl Deref for Locked<'_> {
+    type Target = All;
+
+    fn deref(&self) -> &All {
+        &self.0
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut All {
+        &mut self.0
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.0.keep();
+    }
 }
 
 struct Entry {
@@ -84,11 +115,40 @@ impl Sqs {
     /// A server without queues, whose ARNs name `region`.
     #[must_use]
     pub fn new(region: &str) -> Self {
+        Self::of(region, All::default())
+    }
+
+    /// A server with the queues in this file.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn kept(region: &str, file: &Path) -> io::Result<Self> {
+        let kept = Kept::open(file)?;
+        let found = kept.found().map_err(io::Error::other)?;
+        let mut all = All {
+            kept: Some(kept),
+            ..All::default()
+        };
+        for queue in found {
+            let newest = queue.messages.last().map_or(0, |message| message.number);
+            all.last_number = all.last_number.max(newest);
+            let entry = Entry {
+                queue: all.queue(queue.settings, queue.messages),
+                created_wall_ms: queue.created_wall_ms,
+                modified_wall_ms: queue.created_wall_ms,
+                changed: Arc::default(),
+            };
+            all.queues.insert(queue.name, entry);
+        }
+        Ok(Self::of(region, all))
+    }
+
+    fn of(region: &str, all: All) -> Self {
         let shared = Shared {
             region: region.to_owned(),
             started: Instant::now(),
             base_url: OnceLock::new(),
-            state: Mutex::default(),
+            state: Mutex::new(all),
         };
         Self {
             front: Front::new(Service::Sqs),
@@ -118,23 +178,6 @@ impl Sqs {
     #[must_use]
     pub fn meter(&self) -> &Meter {
         self.front.meter()
-    }
-
-    /// How many messages of a queue could be received now, and the newest of their bodies, newest
-    /// first; without receiving them. `None` where there is no such queue.
-    #[must_use]
-    pub fn glimpse(&self, queue: &str, newest: usize) -> Option<(usize, Vec<String>)> {
-        let all = self.shared.at(self.shared.now_ms());
-        let queue = &all.queues.get(queue)?.queue;
-        let (visible, _, _) = queue.counts();
-        let skipped = visible.saturating_sub(newest);
-        let mut bodies: Vec<_> = queue
-            .ready()
-            .skip(skipped)
-            .map(|message| message.body.clone())
-            .collect();
-        bodies.reverse();
-        Some((visible, bodies))
     }
 
     /// Serves until `shutdown`, then cuts long polls and returns within about a second.
@@ -207,8 +250,8 @@ impl Shared {
     }
 
     /// All queues, brought up to `now_ms`.
-    fn at(&self, now_ms: u64) -> MutexGuard<'_, All> {
-        let mut all = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn at(&self, now_ms: u64) -> Locked<'_> {
+        let mut all = Locked(self.state.lock().unwrap_or_else(PoisonError::into_inner));
         all.advance(now_ms);
         all
     }
@@ -227,6 +270,28 @@ impl Shared {
 }
 
 impl All {
+    /// A queue with these messages, which are kept if any are.
+    fn queue(&self, settings: Settings, messages: Vec<Message>) -> Queue {
+        let queue = Queue::new(settings);
+        match self.kept {
+            Some(_) => queue.kept(messages),
+            None => queue,
+        }
+    }
+
+    /// Writes down what happened.
+    fn keep(&mut self) {
+        let Some(kept) = &self.kept else {
+            return;
+        };
+        for (name, entry) in &mut self.queues {
+            let changes = entry.queue.changes();
+            if !changes.is_empty() {
+                kept.changes(name, changes);
+            }
+        }
+    }
+
     /// Lets time pass in every queue and moves the dead letters it makes.
     fn advance(&mut self, now_ms: u64) {
         let mut moves = Vec::new();

@@ -16,6 +16,7 @@ use super::devices::Fleet;
 use super::drill::Drill;
 use super::drill::plan::Fault;
 use super::drill::reshard::Shards;
+use super::keep::DataDir;
 use super::page::{self, PageInfo};
 use super::place::{self, ConfigFile};
 use super::ports::Ports;
@@ -50,6 +51,8 @@ pub struct Options {
     pub mode: String,
     /// Over how long what a viewer is owed is joined: `broadcaster.window_ms`.
     pub window_ms: u64,
+    /// Where what can outlive the stand is kept; `None`: nothing does.
+    pub data_dir: Option<PathBuf>,
     /// Without the rates at which AWS refuses more.
     pub unlimited: bool,
     /// What is to go wrong on purpose, from when the stand is up.
@@ -80,6 +83,8 @@ pub struct Stand {
     stop_services: CancellationToken,
     stop_servers: CancellationToken,
     config: ConfigFile,
+    /// Nobody else has it before this stand has ended.
+    _data: Option<Arc<DataDir>>,
     failures: mpsc::Receiver<Failure>,
 }
 
@@ -93,6 +98,7 @@ impl Stand {
     /// # Errors
     /// A port is taken, or a part does not start.
     pub async fn start(options: &Options, grace: Duration) -> Result<(Self, TcpListener), Failure> {
+        let data = data_of(options)?;
         let ports = Ports::take(options.port_base).await;
         let ports = ports.map_err(|error| Failure::new(error.to_string()))?;
         let urls = Urls::of(&ports);
@@ -102,10 +108,11 @@ impl Stand {
         let stop_servers = CancellationToken::new();
         let listeners = [ports.kinesis, ports.dynamodb, ports.sqs, ports.timestream];
         let limited = !options.unlimited;
-        let (stream, store) = stores(options, &config);
-        let servers = Servers::start(stream, &store, limited, listeners, &tasks, &stop_servers)?;
+        let servers = servers_of(options, &config, data.as_ref());
+        let servers = Servers::start(servers, listeners, &tasks, &stop_servers)?;
         let clients = parts::clients(&settings).await?;
         provision(&settings, &clients, options.shards).await?;
+        servers.kinesis.count_shards(STREAM).await;
         let gateway = parts::gateway(&settings, &clients)?;
         let viewers = servers::websocket(gateway, limited, ports.websocket, &tasks, &stop_servers);
         let stop_devices = CancellationToken::new();
@@ -155,6 +162,7 @@ impl Stand {
             stop_services: staff.stop,
             stop_servers,
             config,
+            _data: data,
             failures: staff.failures,
         };
         Ok((stand, ports.metrics))
@@ -220,6 +228,7 @@ fn configure(
     grace: Duration,
 ) -> Result<(ConfigFile, Settings), Failure> {
     let directory = place::directory(|name| std::env::var(name).ok());
+    place::sweep(&directory);
     let name = urls.page.rsplit(':').next().unwrap_or("0").to_owned();
     let text = config::toml(urls, secret.reveal(), &options.mode, options.window_ms);
     let file = ConfigFile::write(&directory, &name, &text);
@@ -233,21 +242,35 @@ fn configure(
     Ok((file, settings))
 }
 
-/// How Kinesis and Timestream keep what they are given.
-fn stores(options: &Options, config: &ConfigFile) -> (kinesis::Options, timestream::Options) {
-    let stream = kinesis::Options {
+fn data_of(options: &Options) -> Result<Option<Arc<DataDir>>, Failure> {
+    let data = options.data_dir.as_deref().map(DataDir::open);
+    Ok(data.transpose()?.map(Arc::new))
+}
+
+/// How the servers are started.
+fn servers_of(
+    options: &Options,
+    config: &ConfigFile,
+    data: Option<&Arc<DataDir>>,
+) -> servers::Options {
+    let kinesis = kinesis::Options {
         region: REGION.to_owned(),
         limits: !options.unlimited,
         retained_bytes: options.retained_bytes,
         ..kinesis::Options::default()
     };
     let hours = options.memory_store_hours;
-    let store = timestream::Options {
+    let timestream = timestream::Options {
         memory_store: hours,
         rejections: hours.map(|_| rejections_beside(config)),
         ..timestream::Options::default()
     };
-    (stream, store)
+    servers::Options {
+        kinesis,
+        timestream,
+        limited: !options.unlimited,
+        data: data.cloned(),
+    }
 }
 
 /// Refused writes of the magnetic store go to a file beside the config, as AWS's go to a bucket.

@@ -33,6 +33,7 @@ use super::front::{self, Calls, Front, Service};
 use super::meter::Meter;
 use super::quota::Quotas;
 
+mod kept;
 mod query;
 mod record;
 mod rule;
@@ -52,6 +53,8 @@ pub struct Options {
     /// The file to which refused magnetic writes are appended as NDJSON, in place of AWS's bucket;
     /// `None`: they are dropped.
     pub rejections: Option<PathBuf>,
+    /// The file in which everything is kept, and found again; `None`: it goes with the process.
+    pub file: Option<PathBuf>,
     /// The most rows that `POST /sql` answers; a query with more is refused.
     pub sql_rows_max: usize,
     /// How long a query may run; writes wait meanwhile.
@@ -64,6 +67,7 @@ impl Default for Options {
             memory_store: None,
             magnetic_writes: true,
             rejections: None,
+            file: None,
             sql_rows_max: 10_000,
             sql_time_max: Duration::from_secs(2),
         }
@@ -89,12 +93,12 @@ impl std::fmt::Debug for Interrupt {
 }
 
 impl Timestream {
-    /// An empty server.
+    /// A server with what is in its file, or an empty one.
     ///
     /// # Errors
-    /// What SQLite says when it cannot open a database in memory.
+    /// The file cannot be used.
     pub fn new(options: &Options) -> io::Result<Self> {
-        let store = Store::open(options).map_err(io::Error::other)?;
+        let store = Store::open(options)?;
         let interrupt = Arc::new(Interrupt(Arc::new(store.db.get_interrupt_handle())));
         Ok(Self {
             front: Front::new(Service::TimestreamWrite),

@@ -20,7 +20,7 @@ const NAMES: ConnectionTable<'_> = ConnectionTable {
 
 #[tokio::test]
 async fn the_connection_table_is_made_once_and_its_keys_are_checked() {
-    let server = DynamoDb::new().unwrap();
+    let server = DynamoDb::new(None).unwrap();
     let running = start(|listener, shutdown| server.serve(listener, shutdown)).await;
     let endpoints = Endpoints {
         dynamodb: Some(running.url.clone()),

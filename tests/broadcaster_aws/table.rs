@@ -19,7 +19,7 @@ use crate::support::{Running, clients, start};
 const TABLE: &str = "connections";
 
 async fn table() -> (Running, Client, Table) {
-    let server = DynamoDb::new().unwrap();
+    let server = DynamoDb::new(None).unwrap();
     let running = start(|listener, shutdown| server.serve(listener, shutdown)).await;
     let endpoints = Endpoints {
         dynamodb: Some(running.url.clone()),

@@ -14,7 +14,7 @@ async fn asked(stand: &Stand, change: Value) -> (u16, String) {
     http_with("POST", page, "/_local/faults", JSON, &change.to_string()).await
 }
 
-async fn begin(stand: &Stand, fault: &str) {
+pub(crate) async fn begin(stand: &Stand, fault: &str) {
     let (status, body) = asked(stand, json!({ "begin": fault })).await;
     assert_eq!(status, 200, "{fault}: {body}");
 }
@@ -54,7 +54,7 @@ async fn held(stand: &Stand) -> Vec<u64> {
         .collect()
 }
 
-async fn until_held(stand: &Stand, wanted: &[u64]) {
+pub(crate) async fn until_held(stand: &Stand, wanted: &[u64]) {
     eventually("the shards are shared", || async {
         let mut held = held(stand).await;
         held.sort_unstable();

@@ -13,7 +13,7 @@ use crate::local::testing::Running;
 use crate::model::bill::Unit;
 
 async fn start() -> (Running, Client, DynamoDb) {
-    let dynamodb = DynamoDb::new().unwrap();
+    let dynamodb = DynamoDb::new(None).unwrap();
     let server = dynamodb.clone();
     let running = Running::start(|listener, shutdown| server.serve(listener, shutdown)).await;
     let client = Client::new(&running.sdk());

@@ -19,9 +19,10 @@ pub(super) struct Books {
 impl Books {
     pub(super) fn new(log: Log) -> Self {
         Self {
+            // A log that cannot be read is refused before this.
+            last_arrival_ms: log.last_arrival_ms().unwrap_or(0),
             log,
             limits: BTreeMap::new(),
-            last_arrival_ms: 0,
             subscriptions: BTreeMap::new(),
             last_ticket: 0,
         }
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     fn books() -> Books {
-        Books::new(Log::open(0).unwrap())
+        Books::new(Log::open(None, 0).unwrap())
     }
 
     #[test]

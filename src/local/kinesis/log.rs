@@ -1,12 +1,16 @@
-//! The records themselves, in a temporary SQLite file: what is kept may be much more than fits into
-//! memory, and memory stays the same however much is written. The file goes with the process.
+//! The records themselves, in an SQLite file: what is kept may be much more than fits into memory, and
+//! memory stays the same however much is written. Without a name the file goes with the process.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
+use ferrokinesis::sequence;
 use ferrokinesis::types::Stream;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Refusal;
+use crate::local::sqlite;
 
 /// What a stored record takes beside its key and data: its place twice (in the table and in its
 /// index), the times and SQLite's own bookkeeping; measured.
@@ -39,14 +43,21 @@ pub(super) struct Fresh<'a> {
 #[derive(Debug)]
 pub(super) struct Log {
     db: Connection,
+    /// Whether it outlives the process.
+    is_kept: bool,
     bytes: u64,
     bytes_max: u64,
 }
 
 /// Which stream: one that was deleted and made anew under its name has none of the old one's records.
 pub(super) fn incarnation(stream: &Stream) -> String {
-    let made = stream.stream_creation_timestamp.0;
-    format!("{}/{made}", stream.stream_name)
+    of_name(&stream.stream_name, stream.stream_creation_timestamp.0)
+}
+
+/// The same of a stream's name and the second in which it was made, to the millisecond: finer, a
+/// number that was written and read again may differ.
+pub(super) fn of_name(name: &str, made: f64) -> String {
+    format!("{name}/{made:.3}")
 }
 
 impl From<rusqlite::Error> for Refusal {
@@ -60,20 +71,30 @@ impl From<rusqlite::Error> for Refusal {
 }
 
 impl Log {
-    /// A log that keeps about `bytes_max`.
-    pub(super) fn open(bytes_max: u64) -> rusqlite::Result<Self> {
-        // An empty name is a file of SQLite's own, deleted when it is closed.
-        let db = Connection::open("")?;
+    /// A log that keeps about `bytes_max`, in this file where one is named.
+    pub(super) fn open(path: Option<&Path>, bytes_max: u64) -> io::Result<Self> {
+        let db = sqlite::open(path)?;
+        Self::over(db, path.is_some(), bytes_max).map_err(io::Error::other)
+    }
+
+    fn over(db: Connection, is_kept: bool, bytes_max: u64) -> rusqlite::Result<Self> {
         db.execute_batch(
-            "create table record (
+            "create table if not exists record (
                  id integer primary key, stream text not null, shard integer not null,
                  sequence text not null, partition_key text not null, data text not null,
                  arrival_ms integer not null, bytes integer not null);
-             create unique index place on record (stream, shard, sequence);",
+             create unique index if not exists place on record (stream, shard, sequence);
+             create table if not exists tip (
+                 stream text not null, shard integer not null, next integer not null,
+                 primary key (stream, shard));",
         )?;
+        let bytes: i64 = db.query_row("select coalesce(sum(bytes), 0) from record", (), |row| {
+            row.get(0)
+        })?;
         Ok(Self {
             db,
-            bytes: 0,
+            is_kept,
+            bytes: unsigned(bytes),
             bytes_max,
         })
     }
@@ -107,6 +128,9 @@ impl Log {
                 bytes += size;
             }
         }
+        if self.is_kept {
+            keep_tips(&writing, stream, fresh)?;
+        }
         let mut oldest = None;
         let mut dropped = 0;
         if bytes > self.bytes_max {
@@ -129,6 +153,22 @@ impl Log {
         writing.commit()?;
         self.bytes = bytes;
         Ok(dropped)
+    }
+
+    /// By shard of a stream, the number in a sequence number that none of its records has had yet.
+    pub(super) fn tips(&self, stream: &str) -> rusqlite::Result<BTreeMap<i64, u64>> {
+        let mut select = self
+            .db
+            .prepare("select shard, next from tip where stream = ?1")?;
+        let rows = select.query_map([stream], |row| Ok((row.get(0)?, unsigned(row.get(1)?))))?;
+        rows.collect()
+    }
+
+    /// When the newest record arrived.
+    pub(super) fn last_arrival_ms(&self) -> rusqlite::Result<u64> {
+        let newest = "select coalesce(max(arrival_ms), 0) from record";
+        let newest: i64 = self.db.query_row(newest, (), |row| row.get(0))?;
+        Ok(unsigned(newest))
     }
 
     /// A shard's records from a sequence number on (`after`: behind it), as many as `limit`.
@@ -210,6 +250,25 @@ impl Log {
     }
 }
 
+/// Notes how far each shard's numbers are used up: records may go, their numbers are not given twice.
+fn keep_tips(db: &Connection, stream: &str, fresh: &[Fresh<'_>]) -> rusqlite::Result<()> {
+    let mut tips: BTreeMap<i64, u64> = BTreeMap::new();
+    for record in fresh {
+        let place = sequence::parse_sequence(&record.sequence).ok();
+        let used = place.and_then(|place| place.seq_ix).unwrap_or(0);
+        let next = tips.entry(record.shard).or_default();
+        *next = (*next).max(used + 1);
+    }
+    let mut upsert = db.prepare_cached(
+        "insert into tip (stream, shard, next) values (?1, ?2, ?3)
+         on conflict (stream, shard) do update set next = max(next, excluded.next)",
+    )?;
+    for (shard, next) in tips {
+        upsert.execute(params![stream, shard, signed(next)])?;
+    }
+    Ok(())
+}
+
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -238,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_shard_is_read_from_any_place_and_no_other_shard_with_it() {
-        let mut log = Log::open(u64::MAX).unwrap();
+        let mut log = Log::open(None, u64::MAX).unwrap();
         log.append("s", &[fresh(0, 1), fresh(1, 2), fresh(0, 3)], 10)
             .unwrap();
         log.append("t", &[fresh(0, 4)], 11).unwrap();
@@ -251,7 +310,7 @@ mod tests {
     #[test]
     fn the_oldest_records_are_dropped_and_the_rest_is_found_by_time() {
         let one = RECORD_OVERHEAD + 5;
-        let mut log = Log::open(2 * one).unwrap();
+        let mut log = Log::open(None, 2 * one).unwrap();
         let mut dropped = 0;
         for (sequence, arrival_ms) in [(1, 10), (2, 20), (3, 20), (4, 30)] {
             dropped += log.append("s", &[fresh(0, sequence)], arrival_ms).unwrap();

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::{Shared, id_of};
+use super::{Shared, Sqs, id_of};
 
 /// Messages shown where the caller names no number.
 const SHOWN: usize = 10;
@@ -78,4 +78,23 @@ pub(super) async fn peek(
         messages,
     })
     .into_response()
+}
+
+impl Sqs {
+    /// How many messages of a queue could be received now, and the newest of their bodies, newest
+    /// first; without receiving them. `None` where there is no such queue.
+    #[must_use]
+    pub fn glimpse(&self, queue: &str, newest: usize) -> Option<(usize, Vec<String>)> {
+        let all = self.shared.at(self.shared.now_ms());
+        let queue = &all.queues.get(queue)?.queue;
+        let (visible, _, _) = queue.counts();
+        let skipped = visible.saturating_sub(newest);
+        let mut bodies: Vec<_> = queue
+            .ready()
+            .skip(skipped)
+            .map(|message| message.body.clone())
+            .collect();
+        bodies.reverse();
+        Some((visible, bodies))
+    }
 }

@@ -47,6 +47,15 @@ pub(super) enum Problem {
     NotInFlight,
 }
 
+/// What happened to a message, for whoever keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Change {
+    /// It came.
+    Sent(Message),
+    /// It was deleted, or is too old.
+    Gone(u64),
+}
+
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) settings: Settings,
@@ -58,6 +67,8 @@ pub(super) struct Queue {
     /// Messages that were received too often and wait to be moved.
     dead: Vec<Message>,
     known: Known,
+    /// What happened since somebody asked, where anybody does.
+    changes: Option<Vec<Change>>,
 }
 
 impl Queue {
@@ -70,6 +81,28 @@ impl Queue {
             timers: BTreeSet::new(),
             dead: Vec::new(),
             known: Known::default(),
+            changes: None,
+        }
+    }
+
+    /// The same queue with what was in it before, which tells from now on what happens to it.
+    pub(super) fn kept(mut self, messages: Vec<Message>) -> Self {
+        self.ready = messages.into();
+        self.changes = Some(Vec::new());
+        self
+    }
+
+    /// What happened since this was asked last.
+    pub(super) fn changes(&mut self) -> Vec<Change> {
+        self.changes
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    fn gone(&mut self, number: u64) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(Change::Gone(number));
         }
     }
 
@@ -94,6 +127,9 @@ impl Queue {
     }
 
     pub(super) fn send(&mut self, message: Message, delay_ms: u64, now_ms: u64) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(Change::Sent(message.clone()));
+        }
         if delay_ms == 0 {
             self.ready.push_back(message);
             return;
@@ -122,8 +158,8 @@ impl Queue {
         }
         let oldest = now_ms.saturating_sub(self.settings.retention_ms());
         let kept = |message: &Message| message.sent_ms >= oldest;
-        while self.ready.front().is_some_and(|message| !kept(message)) {
-            self.ready.pop_front();
+        while let Some(old) = self.ready.pop_front_if(|message| !kept(message)) {
+            self.gone(old.number);
         }
         std::mem::take(&mut self.dead)
     }
@@ -178,6 +214,7 @@ impl Queue {
                 break;
             };
             if message.sent_ms < oldest {
+                self.gone(message.number);
                 continue;
             }
             message.received += 1;
@@ -203,8 +240,10 @@ impl Queue {
             if let Some((at, _)) = self.in_flight.remove(&receipt.number) {
                 self.timers.remove(&(at, receipt.number));
             }
+            self.gone(receipt.number);
         } else if let Some(place) = self.ready.iter().position(named) {
             self.ready.remove(place);
+            self.gone(receipt.number);
         }
     }
 
@@ -228,7 +267,15 @@ impl Queue {
     }
 
     pub(super) fn purge(&mut self) {
+        let ready = self.ready.iter().chain(&self.dead).map(|one| one.number);
+        let hidden = self.in_flight.keys().chain(self.delayed.keys()).copied();
+        let all: Vec<u64> = ready.chain(hidden).collect();
+        let changes = self.changes.take();
         *self = Self::new(std::mem::take(&mut self.settings));
+        self.changes = changes;
+        for number in all {
+            self.gone(number);
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::queue::Queue;
 use super::settings::Settings;
 use super::{All, Answered, Entry, Refusal, Shared, name_of, parsed, written};
 use crate::local::front::wall_ms;
@@ -79,8 +78,11 @@ impl Shared {
             }
         } else {
             let now = wall_ms();
+            if let Some(kept) = &all.kept {
+                kept.queue(&name, &settings, now);
+            }
             let entry = Entry {
-                queue: Queue::new(settings),
+                queue: all.queue(settings, Vec::new()),
                 created_wall_ms: now,
                 modified_wall_ms: now,
                 changed: Arc::default(),
@@ -155,8 +157,13 @@ impl Shared {
         settings.set(request.attributes)?;
         check_target(&all, &settings)?;
         let entry = all.named(request.queue_url.as_deref())?;
-        entry.queue.settings = settings;
+        entry.queue.settings = settings.clone();
         entry.modified_wall_ms = wall_ms();
+        let created_ms = entry.created_wall_ms;
+        if let Some(kept) = &all.kept {
+            let name = name_of(request.queue_url.as_deref().unwrap_or_default());
+            kept.queue(name, &settings, created_ms);
+        }
         written(&json!({}))
     }
 
@@ -180,6 +187,9 @@ impl Shared {
             .remove(name_of(&url))
             .ok_or_else(Refusal::no_queue)?;
         entry.changed.notify_waiters();
+        if let Some(kept) = &all.kept {
+            kept.forget(name_of(&url));
+        }
         written(&json!({}))
     }
 }

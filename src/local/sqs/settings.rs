@@ -88,6 +88,11 @@ impl Settings {
         Ok(())
     }
 
+    /// The attributes as they were set.
+    pub(super) fn given(&self) -> &BTreeMap<String, String> {
+        &self.given
+    }
+
     /// Whether a queue with these settings already is as `asked`.
     pub(super) fn agrees(&self, asked: &Self) -> bool {
         asked

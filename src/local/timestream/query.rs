@@ -116,7 +116,7 @@ fn refresh(store: &mut Store) -> rusqlite::Result<()> {
             used.insert(shown.to_ascii_lowercase());
             columns.push(format!("{inside} as {}", quoted(&shown)));
         }
-        let (view, number) = (quoted(&table.view), table.number);
+        let (view, number) = (quoted(&table.shape.view), table.shape.number);
         store.db.execute_batch(&format!(
             "drop view if exists {view};
              create view {view} as select {} from \":t{number}\" t

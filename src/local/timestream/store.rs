@@ -3,21 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::Options;
+use super::kept;
 use super::query;
 use super::record::{self, Record};
 use super::rule::{self, Place, Settled, Window};
-use super::table::Table;
+use super::table::{Shape, Table};
 use super::wire::{
     CreateTable, List, MagneticStoreWrites, OneTable, Refusal, RejectedRecord, RetentionProperties,
     WriteRecords,
 };
+use crate::local::sqlite;
 
 /// What a table keeps in the magnetic store where its creator does not say (AWS's own default).
 const MAGNETIC_DAYS: i64 = 73_000;
@@ -42,10 +44,10 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open(options: &Options) -> rusqlite::Result<Self> {
-        let db = Connection::open("")?;
+    pub(super) fn open(options: &Options) -> io::Result<Self> {
+        let db = sqlite::open(options.file.as_deref())?;
         db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-        Ok(Self {
+        let mut store = Self {
             db,
             databases: BTreeMap::new(),
             tables: BTreeMap::new(),
@@ -54,7 +56,31 @@ impl Store {
                 .map(|hours| i64::try_from(hours).unwrap_or(i64::MAX)),
             magnetic_writes: options.magnetic_writes,
             rejections: options.rejections.clone(),
-        })
+        };
+        store.load().map_err(io::Error::other)?;
+        Ok(store)
+    }
+
+    /// Finds what an earlier stand left in the file.
+    fn load(&mut self) -> rusqlite::Result<()> {
+        self.db.execute_batch(kept::TABLES)?;
+        self.databases = kept::databases(&self.db)?;
+        self.tables = kept::tables(&self.db, |retention, magnetic| {
+            self.window(retention, magnetic)
+        })?;
+        Ok(())
+    }
+
+    /// How far back a table takes records.
+    fn window(&self, retention: RetentionProperties, magnetic: &MagneticStoreWrites) -> Window {
+        Window {
+            memory_hours: self
+                .memory_store
+                .map(|_| retention.memory_store_retention_period_in_hours),
+            magnetic_days: magnetic
+                .enable_magnetic_store_writes
+                .then_some(retention.magnetic_store_retention_period_in_days),
+        }
     }
 
     pub(super) fn create_database(&mut self, name: &str, now_ns: i64) -> Result<Value, Refusal> {
@@ -64,6 +90,7 @@ impl Store {
                 "The database {name} already exists."
             )));
         }
+        kept::keep_database(&self.db, name, now_ns)?;
         self.databases.insert(name.to_owned(), now_ns);
         Ok(json!({ "Database": self.database(name, now_ns) }))
     }
@@ -115,22 +142,26 @@ impl Store {
                     "S3Configuration": { "BucketName": "local" },
                 })),
             });
-        let window = Window {
-            memory_hours: self
-                .memory_store
-                .map(|_| retention.memory_store_retention_period_in_hours),
-            magnetic_days: magnetic
-                .enable_magnetic_store_writes
-                .then_some(retention.magnetic_store_retention_period_in_days),
-        };
+        let window = self.window(retention, &magnetic);
         let number = self.tables.len() + 1;
         let taken = self
             .tables
             .values()
-            .map(|table| table.view.to_ascii_lowercase())
+            .map(|table| table.shape.view.to_ascii_lowercase())
             .collect();
         let view = query::view_name(&key.0, &key.1, &taken);
-        let table = Table::create(&self.db, number, view, now_ns, retention, magnetic, window)?;
+        let shape = Shape {
+            number,
+            view,
+            created_ns: now_ns,
+            retention,
+            magnetic,
+            window,
+        };
+        let making = self.db.unchecked_transaction()?;
+        kept::keep_table(&self.db, &key, &shape)?;
+        let table = Table::create(&self.db, shape)?;
+        making.commit()?;
         let shown = shown(&key, &table);
         self.tables.insert(key, table);
         Ok(json!({ "Table": shown }))
@@ -164,6 +195,15 @@ impl Store {
 
     /// Ingests what may be ingested, in order; the rest comes back in one rejection.
     pub(super) fn write(&mut self, request: WriteRecords, now_ns: i64) -> Result<Value, Refusal> {
+        self.db.execute_batch("begin")?;
+        let answer = self.ingest(request, now_ns);
+        // What was ingested stays, whatever became of the others: a statement that failed has taken
+        // itself back.
+        self.db.execute_batch("commit")?;
+        answer
+    }
+
+    fn ingest(&mut self, request: WriteRecords, now_ns: i64) -> Result<Value, Refusal> {
         let key = (request.database_name, request.table_name);
         let records = record::records(&request.common_attributes, request.records)?;
         self.known(&key.0)?;
@@ -172,7 +212,7 @@ impl Store {
         let mut rejected = Vec::new();
         let mut late = Vec::new();
         for (record_index, record) in records.iter().enumerate() {
-            let place = rule::place(record.time_ns, now_ns, table.window);
+            let place = rule::place(record.time_ns, now_ns, table.shape.window);
             if let Place::Outside(reason) = place {
                 rejected.push(RejectedRecord {
                     record_index,
@@ -305,10 +345,10 @@ fn shown(key: &(String, String), table: &Table) -> Value {
         "DatabaseName": database,
         "TableName": name,
         "TableStatus": "ACTIVE",
-        "RetentionProperties": table.retention,
-        "MagneticStoreWriteProperties": table.magnetic,
-        "CreationTime": seconds(table.created_ns),
-        "LastUpdatedTime": seconds(table.created_ns),
+        "RetentionProperties": table.shape.retention,
+        "MagneticStoreWriteProperties": table.shape.magnetic,
+        "CreationTime": seconds(table.shape.created_ns),
+        "LastUpdatedTime": seconds(table.shape.created_ns),
     })
 }
 

@@ -10,9 +10,12 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use super::kept;
 use super::record::{Content, Record, Value};
 use super::rule::{self, Settled, Window};
 use super::wire::{Kind, MagneticStoreWrites, RetentionProperties};
+
+mod load;
 
 /// Distinct measure names of a table (`ts-limits`).
 const MEASURE_NAMES_MAX: usize = 8192;
@@ -35,9 +38,9 @@ struct Measure {
     kind: Kind,
 }
 
-/// A table's retention, its names and what they are called inside.
+/// What a table is, whatever is in it.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct Shape {
     pub(super) number: usize,
     /// What queries call the table.
     pub(super) view: String,
@@ -45,6 +48,13 @@ pub(super) struct Table {
     pub(super) retention: RetentionProperties,
     pub(super) magnetic: MagneticStoreWrites,
     pub(super) window: Window,
+}
+
+/// A table's names and what they are called inside.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) shape: Shape,
+    number: usize,
     dimensions: BTreeMap<String, usize>,
     measures: BTreeMap<String, Measure>,
     measure_names: BTreeMap<String, Measure>,
@@ -56,38 +66,32 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Makes the three tables.
-    pub(super) fn create(
-        db: &Connection,
-        number: usize,
-        view: String,
-        created_ns: i64,
-        retention: RetentionProperties,
-        magnetic: MagneticStoreWrites,
-        window: Window,
-    ) -> rusqlite::Result<Self> {
-        db.execute_batch(&format!(
-            "create table \":t{number}\" (series integer not null, time integer not null,
-                 name integer not null, version integer not null,
-                 v_double real, v_bigint integer, v_varchar text, v_boolean integer,
-                 primary key (series, time, name)) without rowid;
-             create table \":s{number}\" (id integer primary key);
-             create table \":n{number}\" (id integer primary key, name text not null);"
-        ))?;
-        Ok(Self {
-            number,
-            view,
-            created_ns,
-            retention,
-            magnetic,
-            window,
+    fn empty(shape: Shape) -> Self {
+        Self {
+            number: shape.number,
+            shape,
             dimensions: BTreeMap::new(),
             measures: BTreeMap::new(),
             measure_names: BTreeMap::new(),
             series: BTreeMap::new(),
             rows: 0,
             view_is_stale: true,
-        })
+        }
+    }
+
+    /// Makes the three tables.
+    pub(super) fn create(db: &Connection, shape: Shape) -> rusqlite::Result<Self> {
+        let number = shape.number;
+        db.execute_batch(&format!(
+            "create table \":t{number}\" (series integer not null, time integer not null,
+                 name integer not null, version integer not null,
+                 v_double real, v_bigint integer, v_varchar text, v_boolean integer,
+                 primary key (series, time, name)) without rowid;
+             create table \":s{number}\" (id integer primary key);
+             create table \":n{number}\" (id integer primary key, name text not null,
+                 kind text not null);"
+        ))?;
+        Ok(Self::empty(shape))
     }
 
     /// The columns for people to see: what each is inside, and the name it should carry.
@@ -200,15 +204,15 @@ impl Table {
             return Ok(known.number);
         }
         let number = self.measure_names.len() + 1;
-        let sql = format!(
-            "insert into \":n{}\" (id, name) values (?1, ?2)",
-            self.number
-        );
-        db.execute(&sql, (number, &record.measure_name))?;
         let kind = match &record.content {
             Content::Scalar(value) => value.kind(),
             Content::Multi(_) => Kind::Multi,
         };
+        let sql = format!(
+            "insert into \":n{}\" (id, name, kind) values (?1, ?2, ?3)",
+            self.number
+        );
+        db.execute(&sql, (number, &record.measure_name, kind.name()))?;
         self.measure_names
             .insert(record.measure_name.clone(), Measure { number, kind });
         self.view_is_stale |= kind != Kind::Multi;
@@ -236,6 +240,7 @@ impl Table {
                         self.number
                     );
                     db.execute_batch(&sql)?;
+                    kept::keep_column(db, self.number, &format!("d{number}"), name, None)?;
                     self.dimensions.insert(name.clone(), number);
                     self.view_is_stale = true;
                     number
@@ -283,6 +288,8 @@ impl Table {
                         "alter table \":t{}\" add column m{number} {affinity}",
                         self.number
                     ))?;
+                    let column = format!("m{number}");
+                    kept::keep_column(db, self.number, &column, name, Some(kind.name()))?;
                     self.measures.insert(name.clone(), Measure { number, kind });
                     self.view_is_stale = true;
                     number

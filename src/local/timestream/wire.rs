@@ -71,6 +71,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// The kind of this name.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        serde_json::from_value(Value::from(name)).ok()
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Double => "DOUBLE",
