@@ -86,6 +86,10 @@ soak MINUTES="60" *ARGS:
 check-mqtt:
     checks/mqtt
 
+# Traces, read by OpenTelemetry's own Python package, which pip brings
+check-traces:
+    checks/traces
+
 # Enhanced fan-out against another implementation of Kinesis, over HTTP/2; fetches it with npm
 check-fan-out:
     checks/fan-out

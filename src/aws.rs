@@ -15,7 +15,6 @@ pub mod dead_letters;
 pub mod discovery;
 pub mod error;
 pub mod explain;
-mod hash;
 pub mod inspect;
 pub mod key_set;
 pub mod kinesis;

@@ -17,6 +17,7 @@ pub mod parts;
 pub mod process;
 pub mod replay;
 pub mod store;
+mod traces;
 pub mod worker;
 
 use std::io::Write as _;

@@ -8,6 +8,7 @@ pub mod key_set;
 pub mod lease_table;
 pub mod put;
 pub mod queue;
+pub mod spans;
 pub mod stream;
 pub mod time_series;
 

@@ -18,7 +18,7 @@ use crate::door::time_series::TimeSeries;
 use crate::model::{Reading, Rejection, RowKey, Secret};
 
 mod answer;
-mod http;
+pub(crate) mod http;
 mod line;
 
 /// The tag that holds a reading's device.

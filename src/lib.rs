@@ -8,7 +8,7 @@
 //! | 0 | [`model`] | words: ids, positions, readings, messages |
 //! | 1 | [`lease`], [`pipeline`], [`decode`], [`push`] | decisions: `step(now, input) -> effects` |
 //! | 2 | [`door`] | small traits between decisions and the world |
-//! | 3 | [`aws`] | the adapters behind the doors |
+//! | 3 | [`aws`], [`influx`], [`otlp`] | the adapters behind the doors |
 //! | 4 | [`service`] | tasks that wait, decide and carry out |
 //! | 5 | `cli`, `local` | the front doors |
 
@@ -19,6 +19,7 @@ pub mod door;
 pub mod influx;
 pub mod lease;
 pub mod model;
+pub mod otlp;
 pub mod pipeline;
 pub mod push;
 pub mod service;

@@ -179,6 +179,21 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// A label for traces: what metrics call it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answered(Posted::Accepted) => "accepted",
+            Self::Answered(Posted::Gone) => "gone",
+            Self::Answered(Posted::Slow) => "slow",
+            Self::Answered(Posted::TooLarge) => "too_large",
+            Self::Answered(Posted::Forbidden(_)) => "forbidden",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {

@@ -16,4 +16,5 @@ pub mod settings;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
+pub mod traces;
 pub mod worker;

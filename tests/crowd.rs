@@ -147,6 +147,7 @@ impl Crowd {
             seq: seq.to_string().parse().unwrap(),
             sub: 0,
             i: 0,
+            trace: None,
             arrival_ms: self.now.wall,
         }
     }

@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("door", 2),
     ("aws", 3),
     ("influx", 3),
+    ("otlp", 3),
     ("service", 4),
     ("cli", 5),
     ("local", 5),
@@ -63,7 +64,7 @@ fn imports_point_down(source: &Source) -> Vec<String> {
         .filter(above)
         .map(|named| format!("names `{named}`, which is on a higher floor"))
         .collect();
-    let behind = |named: &&String| matches!(named.as_str(), "aws" | "influx");
+    let behind = |named: &&String| matches!(named.as_str(), "aws" | "influx" | "otlp");
     if source.module() == "service" {
         let met = named.iter().filter(behind);
         offences.extend(met.map(|named| format!("names `{named}`: services know doors only")));
@@ -89,6 +90,8 @@ const ASK_THE_WALL_CLOCK: &[&str] = &[
     "src/service/worker/reader",
     // The age of readings on screens, and of rows of viewers.
     "src/service/broadcaster",
+    // When the steps of a trace began and ended, for people to look at.
+    "src/service/traces",
     // When a token ends.
     "src/service/gateway",
     // What a payload would become now.

@@ -4,6 +4,8 @@
 
 #[path = "support/aggregate.rs"]
 mod aggregate;
+#[path = "support/collector.rs"]
+mod collector;
 #[path = "stories/fleet.rs"]
 mod fleet;
 #[path = "stories/http.rs"]
@@ -59,6 +61,8 @@ mod sinks;
 mod stores;
 #[path = "stories/streams.rs"]
 mod streams;
+#[path = "stories/traces.rs"]
+mod traces;
 #[path = "stories/viewers.rs"]
 mod viewers;
 #[path = "stories/workers.rs"]

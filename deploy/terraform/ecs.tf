@@ -201,6 +201,19 @@ resource "aws_vpc_security_group_egress_rule" "influx" {
   tags              = local.tags
 }
 
+# A collector of traces (settings.traces.endpoint), mostly at 4318.
+resource "aws_vpc_security_group_egress_rule" "traces" {
+  count = local.on_ecs && local.traces_port != 443 ? 1 : 0
+
+  security_group_id = aws_security_group.daemons[0].id
+  description       = "The collector of traces"
+  ip_protocol       = "tcp"
+  from_port         = local.traces_port
+  to_port           = local.traces_port
+  cidr_ipv4         = "0.0.0.0/0"
+  tags              = local.tags
+}
+
 resource "aws_vpc_security_group_ingress_rule" "metrics" {
   for_each = local.on_ecs ? var.network.metrics_from : toset([])
 
@@ -273,4 +286,6 @@ locals {
     "arn:${local.partition}:ecr:${local.image_parts[1]}:${local.image_parts[0]}:repository/${local.image_parts[2]}"
   ]
   influx_port = try(tonumber(regex("^https://[^/]*:([0-9]+)", var.influx.url)[0]), 443)
+  traces_url  = try(local.settings.traces.endpoint, "https://none")
+  traces_port = try(tonumber(regex("^https?://[^/]*:([0-9]+)", local.traces_url)[0]), startswith(local.traces_url, "http://") ? 80 : 443)
 }

@@ -47,8 +47,8 @@ locals {
 
   # Nobody is told what he does not need.
   told = {
-    worker      = ["source", "lease", "decode", "timestream", "influx", "queue", "dead_letter", "pipeline", "aws", "http", "shutdown", "log"]
-    broadcaster = ["queue", "broadcaster", "connections", "aws", "http", "shutdown", "log"]
+    worker      = ["source", "lease", "decode", "timestream", "influx", "queue", "dead_letter", "pipeline", "aws", "http", "shutdown", "log", "traces"]
+    broadcaster = ["queue", "broadcaster", "connections", "aws", "http", "shutdown", "log", "traces"]
     # Lambda sets AWS_REGION itself.
     gateway = ["queue", "connections", "gateway", "log"]
   }

@@ -67,7 +67,7 @@ variable "settings" {
   validation {
     condition = length(setintersection(
       toset(flatten([for section in values(var.settings) : keys(section)])),
-      ["hs256_secret", "token", "access_key_id", "secret_access_key", "session_token"],
+      ["hs256_secret", "token", "headers", "access_key_id", "secret_access_key", "session_token"],
     )) == 0
     error_message = "settings: secrets would stand in clear in task definitions. Give InfluxDB's token as a secret (influx.token_secret_arn), the gateway's as gateway_hs256_secret, and let roles replace keys."
   }

@@ -1,18 +1,21 @@
 //! SQS behind the doors [`QueueSender`] and [`QueueReceiver`].
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, MessageAttributeValue, QueueAttributeName,
+    SendMessageBatchRequestEntry,
 };
 
 use super::error::{classify, failed, unbuildable};
-use super::hash::fnv1a_128;
 use super::setup::{RECEIVE_SLACK, timeouts};
 use crate::door::fault::{CallFailed, Fault};
 use crate::door::queue::{QueueReceiver, QueueSender, Received};
-use crate::model::{Outgoing, Sent};
+use crate::model::hash::fnv1a_128;
+use crate::model::trace::TRACEPARENT;
+use crate::model::{Outgoing, Sent, TraceContext};
 
 mod letter_box;
 
@@ -123,7 +126,7 @@ fn bounded_id(text: &str) -> String {
         }
     }
     if id.len() > ID_CHARS_MAX || id.is_empty() {
-        let hash = format!("~{:032x}", fnv1a_128(text.as_bytes()));
+        let hash = format!("~{:032x}", fnv1a_128(text.bytes()));
         id.truncate(ID_CHARS_MAX - hash.len());
         id.push_str(&hash);
     }
@@ -163,11 +166,13 @@ impl QueueSender for Queue {
             .enumerate()
             .map(|(index, message)| {
                 let once = message.once.as_deref().filter(|_| fifo);
+                let traced = message.trace.as_ref().map(traceparent).transpose()?;
                 SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
                     .message_body(&message.body)
                     .set_message_group_id(message.group.as_deref().map(bounded_id))
                     .set_message_deduplication_id(once.map(bounded_id))
+                    .set_message_attributes(traced)
                     .build()
                     .map_err(|error| unbuildable(OPERATION, &error))
             })
@@ -197,6 +202,18 @@ impl QueueSender for Queue {
         }
         Ok(outcomes)
     }
+}
+
+/// The attribute by which whoever receives a message goes on with a trace.
+fn traceparent(
+    context: &TraceContext,
+) -> Result<HashMap<String, MessageAttributeValue>, CallFailed> {
+    let value = MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(context.traceparent())
+        .build()
+        .map_err(|error| unbuildable("SendMessageBatch", &error))?;
+    Ok(HashMap::from([(TRACEPARENT.to_owned(), value)]))
 }
 
 /// AWS sets `SenderFault` for lack of permission and for throttling by KMS, too: no message is to
@@ -235,6 +252,7 @@ impl QueueReceiver for Queue {
             .queue_url(&self.url)
             .max_number_of_messages(10)
             .wait_time_seconds(i32::try_from(wait.as_secs()).unwrap_or(0))
+            .message_attribute_names(TRACEPARENT)
             .customize()
             .config_override(limit)
             .send()
@@ -244,7 +262,10 @@ impl QueueReceiver for Queue {
         Ok(messages
             .into_iter()
             .filter_map(|message| {
+                let given = message.message_attributes.as_ref();
+                let trace = given.and_then(|all| all.get(TRACEPARENT)?.string_value());
                 Some(Received {
+                    trace: trace.and_then(TraceContext::parse),
                     receipt: message.receipt_handle?,
                     body: message.body.unwrap_or_default(),
                 })

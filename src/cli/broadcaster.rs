@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use super::traces::Traces;
 use super::{options, parts};
 use crate::aws::Clients;
 use crate::aws::connections::Table;
@@ -17,7 +18,7 @@ use crate::aws::sqs::Queue;
 use crate::model::HolderId;
 use crate::push::{QueuePlace, Why};
 use crate::service::broadcaster::seat::{Holder, Seat};
-use crate::service::broadcaster::{Broken, Parts, Status};
+use crate::service::broadcaster::{self, Broken, Parts, Status};
 use crate::service::clock::Clock;
 use crate::service::entropy;
 use crate::service::http::beat::Beats;
@@ -110,7 +111,11 @@ pub async fn start(
     let screens = screens(&needs, clients);
     let holder = Holder::new(HolderId(entropy::uuid()));
     let clock = beats.clock().clone();
-    let all = options::broadcaster(settings, needs.queues_of);
+    let traces = Traces::of(settings, "tidewire-broadcaster", &holder.id.0)?;
+    let all = broadcaster::Options {
+        tracer: traces.tracer.clone(),
+        ..options::broadcaster(settings, needs.queues_of)
+    };
     let mut seen = Vec::new();
     let mut seats = Vec::new();
     for (index, url, queue) in queues {
@@ -135,7 +140,8 @@ pub async fn start(
             shutdown.clone(),
         )));
     }
-    Ok((Broadcaster { queues: seen }, together(seats)))
+    let work = traces.beside(together(seats));
+    Ok((Broadcaster { queues: seen }, work))
 }
 
 /// Serves all queues until each has ended, or one breaks.

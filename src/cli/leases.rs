@@ -52,7 +52,7 @@ pub fn run(args: &Args, config: Option<&Path>) -> Result<(), Failure> {
     let settings = settings(config)?;
     let process = process::Process::begin(&settings.log)?;
     process.runtime.block_on(async {
-        let desk = Desk::open(settings, args.table.clone()).await?;
+        let desk = Box::pin(Desk::open(settings, args.table.clone())).await?;
         match &args.what {
             What::List(list) => desk.list(list).await,
             What::Release(release) => desk.release(release).await,

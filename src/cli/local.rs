@@ -37,6 +37,9 @@ pub struct Args {
     /// Join what a viewer is owed over so many milliseconds, as `broadcaster.window_ms`: each message is billed
     #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     window_ms: u64,
+    /// Send a trace of every reading to this collector, as in `http://127.0.0.1:4318` (OTLP over HTTP)
+    #[arg(long, value_name = "URL", value_parser = collector)]
+    traces: Option<String>,
     /// The first of eight ports to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 7400, value_name = "PORT")]
     port_base: u16,
@@ -73,6 +76,20 @@ pub struct Args {
     json: bool,
 }
 
+/// A URL as it can stand in the stand's config file.
+fn collector(text: &str) -> Result<String, &'static str> {
+    let begins = ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    let plain = text
+        .chars()
+        .all(|char| char.is_ascii_graphic() && !"\"\\@".contains(char));
+    match begins && plain {
+        true => Ok(text.to_owned()),
+        false => Err("expected a URL that begins with `http://` or `https://`"),
+    }
+}
+
 /// Seconds in which the services drain after Ctrl-C; a second Ctrl-C ends at once.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -97,6 +114,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         data_dir: args.data_dir.clone(),
         unlimited: args.unlimited,
         faults: args.fault.clone(),
+        traces: args.traces.clone(),
         rule: (args.rule.clone(), args.rule_key.clone()),
         port_base: args.port_base,
         memory_store_hours: args.memory_store_hours,

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{EXIT_FOREIGN_FLEET, Failure};
+use super::traces::Traces;
 use super::{options, parts};
 use crate::aws::Clients;
 use crate::aws::sqs::Queue;
@@ -16,6 +17,7 @@ use crate::model::WorkerId;
 use crate::service::http::beat::Beats;
 use crate::service::settings::{Settings, WorkerSettings};
 use crate::service::tasks::Tasks;
+use crate::service::traces::Watched;
 use crate::service::{entropy, leases, rates, worker};
 
 /// Events to and words from the reading side that may wait. Neither side waits for the other:
@@ -96,8 +98,12 @@ pub async fn start(
 > {
     let needs = settings.worker()?;
     let found = parts::worker(settings, &needs, clients).await?;
-    let worker_options = reading_options(settings, &needs, &found.sinks.queues);
     let id = new_id(settings);
+    let traces = Traces::of(settings, "tidewire-worker", id.as_str())?;
+    let worker_options = worker::Options {
+        tracer: traces.tracer.clone(),
+        ..reading_options(settings, &needs, &found.sinks.queues)
+    };
     let (leases_to, leases) = watch::channel(leases::Status::default());
     let (readings_to, readings) = watch::channel(worker::Status::default());
     let lease_options = lease::Options {
@@ -119,7 +125,7 @@ pub async fn start(
         leases,
         readings,
     };
-    Ok((started, plan.carry_out(shutdown)))
+    Ok((started, traces.beside(plan.carry_out(shutdown))))
 }
 
 /// A worker that is about to work.
@@ -158,7 +164,10 @@ impl Plan {
         }
         let leasing = leases::run(
             leases::Parts {
-                table: Arc::new(found.table),
+                table: Arc::new(Watched::new(
+                    found.table,
+                    self.worker_options.tracer.clone(),
+                )),
                 stream: Arc::clone(&stream),
                 worker: self.id,
                 writer: entropy::uuid(),

@@ -10,7 +10,7 @@
 //! (KPL's `aggregation-format.md`.) Three fields of protobuf are read by hand: records are slices
 //! of the aggregate and are found one by one, so that one of a million takes no memory.
 
-mod wire;
+pub(crate) mod wire;
 
 use bytes::Bytes;
 use md5::{Digest as _, Md5};

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::fault::CallFailed;
-use crate::model::{Outgoing, Sent};
+use crate::model::{Outgoing, Sent, TraceContext};
 
 /// The sending side of one queue.
 pub trait QueueSender: Send + Sync + 'static {
@@ -29,6 +29,8 @@ pub struct Received {
     pub receipt: String,
     /// Its body.
     pub body: String,
+    /// The trace of a reading in it.
+    pub trace: Option<TraceContext>,
 }
 
 /// The receiving side of one queue.

@@ -82,25 +82,8 @@ impl Http {
         if !authorization.as_ref().is_none_or(printable) {
             return Err(Unusable::Token);
         }
-        let mut trust = TrustStore::default();
-        if let Some(pem) = &target.ca_pem {
-            usable(pem)?;
-            trust.add_pem_certificate(pem.clone());
-        }
-        let context = TlsContext::builder()
-            .with_trust_store(trust)
-            .build()
-            .map_err(|error| Unusable::Authority(error.to_string()))?;
-        let mut connector = ConnectorBuilder::default()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::AwsLc,
-            ))
-            .tls_context(context)
-            .pool_idle_timeout(POOL_IDLE_TIME)
-            .pool_max_idle_per_host(POOL_IDLE_MAX);
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
         Ok(Self {
-            connector: connector.build(),
+            connector: connector(target.ca_pem.as_deref()).map_err(Unusable::Authority)?,
             uri: uri(target),
             authorization,
             gzip: target.gzip,
@@ -162,6 +145,29 @@ impl Http {
     }
 }
 
+/// A client that trusts the system's authorities and, where it is given, a private one.
+///
+/// # Errors
+/// What is wrong with the private one's certificates.
+pub(crate) fn connector(ca_pem: Option<&[u8]>) -> Result<Connector, String> {
+    let mut trust = TrustStore::default();
+    if let Some(pem) = ca_pem {
+        usable(pem)?;
+        trust.add_pem_certificate(pem);
+    }
+    let context = TlsContext::builder().with_trust_store(trust).build();
+    let context = context.map_err(|error| error.to_string())?;
+    let mut connector = ConnectorBuilder::default()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::AwsLc,
+        ))
+        .tls_context(context)
+        .pool_idle_timeout(POOL_IDLE_TIME)
+        .pool_max_idle_per_host(POOL_IDLE_MAX);
+    connector.set_proxy_config(Some(ProxyConfig::from_env()));
+    Ok(connector.build())
+}
+
 /// The precision is always named: its default differs between versions.
 fn uri(target: &Target) -> String {
     let (url, database) = (&target.url, encoded(&target.database));
@@ -193,15 +199,15 @@ fn encoded(text: &str) -> String {
 }
 
 /// What the HTTP client would find unusable only when it is too late to say so.
-fn usable(pem: &[u8]) -> Result<(), Unusable> {
-    let unusable = |error: &dyn Error| Unusable::Authority(error.to_string());
+fn usable(pem: &[u8]) -> Result<(), String> {
+    let unusable = |error: &dyn Error| error.to_string();
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| unusable(&error))?;
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }
     if roots.is_empty() {
-        return Err(Unusable::Authority("there is none in it".to_owned()));
+        return Err("there is none in it".to_owned());
     }
     Ok(())
 }
@@ -232,7 +238,7 @@ async fn read(response: HttpResponse) -> Result<Reply, CallFailed> {
 }
 
 /// `Retry-After`: seconds, or an instant by the server's own clock (RFC 9110, 10.2.3).
-fn pause(text: &str, date: Option<&str>) -> Option<Duration> {
+pub(crate) fn pause(text: &str, date: Option<&str>) -> Option<Duration> {
     let seconds = match text.trim().parse::<u64>() {
         Ok(seconds) => seconds,
         Err(_) => {
@@ -253,7 +259,7 @@ fn passing(message: String) -> CallFailed {
 }
 
 /// An error and its causes in one line, each said once.
-fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -24,11 +24,13 @@ pub fn queue_url(urls: &Urls, name: &str) -> String {
 }
 
 /// The file's text. `secret` signs viewers' tokens; it is the stand's own and dies with it. `mode` is
-/// how workers read the stream, `window_ms` over how long what a viewer is owed is joined.
+/// how workers read the stream, `window_ms` over how long what a viewer is owed is joined, `traces` the
+/// collector of traces.
 #[must_use]
-pub fn toml(urls: &Urls, secret: &str, mode: &str, window_ms: u64) -> String {
+pub fn toml(urls: &Urls, secret: &str, mode: &str, window_ms: u64, traces: Option<&str>) -> String {
     let live = queue_url(urls, LIVE_QUEUE);
     let dead = queue_url(urls, DEAD_LETTER_QUEUE);
+    let traces = traces.map_or_else(String::new, |url| format!("endpoint = \"{url}\"\n"));
     format!(
         r#"# Written by `tidewire local`; good for as long as that stand runs. Credentials are dummies.
 
@@ -78,7 +80,11 @@ hs256_secret = "{secret}"
 # Any free port, so that several workers can be started by hand; each logs its own.
 [http]
 listen = "127.0.0.1:0"
-"#,
+
+# Where traces are asked for, every reading is followed.
+[traces]
+one_in = 1
+{traces}"#,
         kinesis = urls.kinesis,
         dynamodb = urls.dynamodb,
         sqs = urls.sqs,

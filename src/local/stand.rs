@@ -57,6 +57,8 @@ pub struct Options {
     pub unlimited: bool,
     /// What is to go wrong on purpose, from when the stand is up.
     pub faults: Vec<Fault>,
+    /// The collector of traces: `traces.endpoint`.
+    pub traces: Option<String>,
     /// The topic rule that puts MQTT messages on the stream, and their partition key.
     pub rule: (mqtt::rule::Rule, mqtt::rule::Template),
     /// The first of eight ports; 0 lets the system choose.
@@ -230,7 +232,13 @@ fn configure(
     let directory = place::directory(|name| std::env::var(name).ok());
     place::sweep(&directory);
     let name = urls.page.rsplit(':').next().unwrap_or("0").to_owned();
-    let text = config::toml(urls, secret.reveal(), &options.mode, options.window_ms);
+    let text = config::toml(
+        urls,
+        secret.reveal(),
+        &options.mode,
+        options.window_ms,
+        options.traces.as_deref(),
+    );
     let file = ConfigFile::write(&directory, &name, &text);
     let file = file.map_err(|error| {
         let place = directory.display();

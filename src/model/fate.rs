@@ -1,5 +1,7 @@
 //! What became of a reading or message at a sink.
 
+use super::trace::TraceContext;
+
 /// Why the store refused one reading while taking the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -69,6 +71,8 @@ pub struct Outgoing {
     pub group: Option<String>,
     /// By what a FIFO queue knows a message that it has already: its reading's position.
     pub once: Option<String>,
+    /// The trace of a reading in it, for whoever receives it.
+    pub trace: Option<TraceContext>,
 }
 
 impl From<String> for Outgoing {

@@ -10,6 +10,7 @@ use super::id::{ConnectionId, DeviceId, ShardId};
 use super::position::{Position, SequenceNumber};
 use super::reading::{Reading, Value};
 use super::time::{EpochMillis, EpochNanos};
+use super::trace::Followed;
 
 /// The version both kinds of message carry in `v`.
 pub const VERSION: u32 = 1;
@@ -37,6 +38,9 @@ pub struct WireReading {
     pub i: u32,
     /// Kinesis's approximate arrival time, milliseconds since the epoch.
     pub arrival_ms: EpochMillis,
+    /// Its trace, where it is followed: what the message's attribute said, no part of the text.
+    #[serde(skip)]
+    pub trace: Option<Arc<Followed>>,
 }
 
 impl WireReading {
@@ -63,6 +67,7 @@ impl From<&Reading> for WireReading {
             sub: reading.position.sub,
             i: reading.position.index,
             arrival_ms: reading.arrival,
+            trace: None,
         }
     }
 }

@@ -200,6 +200,7 @@ mod tests {
             reading: reading.clone(),
             stores: Box::default(),
             expires: None,
+            trace: None,
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::books::Rule;
 use crate::decode::DecodeError;
-use crate::model::{Millis, Reading, Record, RowKey};
+use crate::model::{Followed, Millis, Reading, Record, RowKey};
 
 /// One ownership of one shard, from grant to end; never used twice, so that what belongs to a
 /// lost ownership finds nobody.
@@ -26,6 +26,8 @@ pub struct Prepared {
     pub live: Box<str>,
     /// When it is too old for the queues, by `queue.max_age_s`.
     pub expires: Option<Millis>,
+    /// Its trace, where it is followed.
+    pub trace: Option<Arc<Followed>>,
 }
 
 /// A reading, as one store sees it.
@@ -52,7 +54,7 @@ impl Prepared {
     /// Memory it takes, roughly; the budget counts this.
     pub(super) fn bytes(&self) -> usize {
         /// The structs themselves and what the lanes keep for them.
-        const FIXED: usize = 304;
+        const FIXED: usize = 312;
         /// A measure's entry and its value.
         const MEASURE: usize = 48;
         let measures: usize = self

@@ -1,7 +1,9 @@
 //! Frames: what one post carries, never over its bound.
 
+use std::sync::Arc;
+
 use super::part::Part;
-use crate::model::EpochMillis;
+use crate::model::{EpochMillis, Followed};
 
 /// How a frame is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,13 @@ impl<'a> Filling<'a> {
     #[must_use]
     pub fn oldest(&self) -> Option<EpochMillis> {
         self.parts.iter().map(|p| p.reading().arrival_ms).min()
+    }
+
+    /// The traces of readings in it that are followed.
+    #[must_use]
+    pub fn followed(&self) -> Vec<Arc<Followed>> {
+        let traces = self.parts.iter().map(|part| &part.reading().trace);
+        traces.flatten().cloned().collect()
     }
 
     /// Puts the parts into stream order within each shard.

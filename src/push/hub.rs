@@ -1,6 +1,7 @@
 //! The hub: readings in, rows in, answers in; posts, deletions and reads out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::asked::Asked;
@@ -12,7 +13,7 @@ use super::viewer::{Place, Viewer};
 use super::window::{Reach, Stock};
 use super::{Effect, Input, Now, Options};
 use crate::model::message::WireReading;
-use crate::model::{ConnectionId, EpochMillis, Millis, StoredTime};
+use crate::model::{ConnectionId, EpochMillis, Followed, Millis, StoredTime};
 
 mod asked;
 mod calls;
@@ -74,6 +75,7 @@ enum What {
         reach: Reach,
         parts: usize,
         oldest: Option<EpochMillis>,
+        followed: Vec<Arc<Followed>>,
     },
     Snapshot {
         number: u64,

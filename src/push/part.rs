@@ -75,6 +75,7 @@ impl Part {
             dimensions: whole.dimensions.clone(),
             shard: whole.shard.clone(),
             seq: whole.seq.clone(),
+            trace: whole.trace.clone(),
             ..*whole
         };
         Self {

@@ -21,6 +21,7 @@ use self::report::Report;
 use super::clock::{self, Clock};
 use super::http::beat::{self, Beat, Beats};
 use super::tasks::Tasks;
+use super::traces::{Following, Tracer};
 use crate::door::connections::{Connections, Screens};
 use crate::door::queue::QueueReceiver;
 use crate::push::{self, Core, Effect, Input, Now, Outcome};
@@ -76,6 +77,8 @@ pub struct Options {
     pub refresh: Duration,
     /// How long the end may take once shutdown is asked for.
     pub drain: Duration,
+    /// Whether the traces of followed readings are carried on.
+    pub tracer: Tracer,
 }
 
 impl Default for Options {
@@ -86,6 +89,7 @@ impl Default for Options {
             receive_wait: Duration::from_secs(20),
             refresh: REFRESH_TOLD,
             drain: Duration::from_millis(17_500),
+            tracer: Tracer::off(),
         }
     }
 }
@@ -165,6 +169,7 @@ pub async fn run<Q: QueueReceiver, C: Connections, S: Screens>(
         posted,
         beat: parts.beats.watch("broadcaster"),
         single_count: 0,
+        following: Following::new(options.tracer),
     };
     let result = broadcaster.run(&shutdown, options.drain).await;
     stop.cancel();
@@ -183,6 +188,7 @@ struct Broadcaster<S: Screens> {
     posted: mpsc::Receiver<post::Ended>,
     beat: Beat,
     single_count: u64,
+    following: Following,
 }
 
 impl<S: Screens> Broadcaster<S> {
@@ -244,6 +250,7 @@ impl<S: Screens> Broadcaster<S> {
             Event::Posted(ended) => {
                 let outcome = self.report.posted(&ended, &self.clock);
                 let id = ended.id;
+                self.following.posted(&id, outcome.as_str());
                 self.step(Input::Done { id, outcome });
             }
             Event::Tick => self.step(Input::Tick),
@@ -256,13 +263,19 @@ impl<S: Screens> Broadcaster<S> {
         let wall = clock::wall();
         let mut readings = Vec::new();
         let mut changed = Vec::new();
-        for body in &batch.bodies {
+        for (body, trace) in &batch.messages {
             match parse::parse(body, wall, &mut self.single_count) {
                 Ok(parse::Parsed::Changed(id)) => {
                     self.report.handled();
                     changed.push(id);
                 }
-                Ok(parse::Parsed::Readings { taken, unreadable }) => {
+                Ok(parse::Parsed::Readings {
+                    mut taken,
+                    unreadable,
+                }) => {
+                    if let Some(context) = trace {
+                        self.following.received(*context, &mut taken, batch.at);
+                    }
                     self.report.handled();
                     self.report.unreadable(unreadable);
                     readings.extend(taken);
@@ -291,6 +304,7 @@ impl<S: Screens> Broadcaster<S> {
         match effect {
             Effect::Post { id, frame } => {
                 self.report.posting(&frame);
+                self.following.posting(&id, self.core.followed(&id));
                 self.poster.post(&self.tasks, id, frame, now.mono);
             }
             Effect::HangUp(id) => self.poster.hang_up(&self.tasks, id, now.mono),

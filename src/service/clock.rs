@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::model::{EpochMillis, Millis};
+use crate::model::{EpochMillis, EpochNanos, Millis};
 
 /// A monotonic clock that counts suspension. Cheap to clone; clones agree.
 #[derive(Clone, Debug)]
@@ -99,6 +99,19 @@ pub fn wall() -> EpochMillis {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
     EpochMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The same to the nanosecond, for when the steps of a trace began and ended.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that asks the wall clock"
+)]
+pub fn wall_nanos() -> EpochNanos {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    EpochNanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

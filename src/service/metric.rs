@@ -122,6 +122,8 @@ pub const LIVE_DROPPED: &str = "tidewire_live_readings_dropped_total";
 pub const ARRIVAL_TO_POST_SECONDS: &str = "tidewire_arrival_to_post_seconds";
 /// Units that AWS bills for the process's calls, by service and unit.
 pub const BILLED_UNITS: &str = "tidewire_billed_units_total";
+/// Spans by what became of them: exported, rejected, failed, dropped.
+pub const TRACE_SPANS: &str = "tidewire_trace_spans_total";
 
 mod table;
 

@@ -33,7 +33,7 @@ pub use role::{
 pub use secret::Secret;
 pub use sections::{
     Aws, Broadcaster, Connections, DeadLetter, Decode, Gateway, Http, Influx, Lease, Log, Pipeline,
-    Queue, Shutdown, Source, Timestream,
+    Queue, Shutdown, Source, Timestream, Traces,
 };
 pub use value::instant;
 
@@ -73,6 +73,8 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// `[log]`
     pub log: Log,
+    /// `[traces]`
+    pub traces: Traces,
     /// The file they came from, for messages.
     pub file: Option<PathBuf>,
 }
@@ -94,6 +96,7 @@ pub const SECTIONS: &[&Section] = &[
     &Http::SECTION,
     &Shutdown::SECTION,
     &Log::SECTION,
+    &Traces::SECTION,
 ];
 
 impl Settings {
@@ -145,6 +148,7 @@ impl Settings {
             http: Http::read(&mut reader),
             shutdown: Shutdown::read(&mut reader),
             log: Log::read(&mut reader),
+            traces: Traces::read(&mut reader),
             file: path.map(Path::to_path_buf),
         };
         rules::check(&settings, &mut reader);

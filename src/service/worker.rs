@@ -32,6 +32,7 @@ use crate::pipeline::{self, Effect, FlightId, Input, Pipeline, Slot};
 use crate::service::clock::Clock;
 use crate::service::http::beat::Beats;
 use crate::service::tasks::Tasks;
+use crate::service::traces::Tracer;
 
 use readers::ReaderHandle;
 use status::Publisher;
@@ -79,6 +80,8 @@ pub struct Options {
     pub queue_max_age: Option<Duration>,
     /// Older records are skipped, counted (`source.maximum_record_age_s`); none: none is.
     pub record_max_age: Option<Duration>,
+    /// Which readings are followed.
+    pub tracer: Tracer,
 }
 
 impl Options {
@@ -92,6 +95,7 @@ impl Options {
             falls_back: false,
             queue_max_age: None,
             record_max_age: None,
+            tracer: Tracer::off(),
         }
     }
 }
@@ -333,6 +337,7 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
             recalled: request.recalled.clone(),
             clock: self.clock.clone(),
             notes: self.notes.clone(),
+            tracer: self.options.tracer.clone(),
         };
         self.flights.insert(flight, request);
         crew

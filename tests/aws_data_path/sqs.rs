@@ -72,6 +72,7 @@ async fn a_fifo_queue_takes_each_message_once_and_a_standard_one_only_its_group(
             body: format!("m{n}"),
             group: Some(format!("pump {}", n % 3)),
             once: Some(format!("shard:{n}:0:0")),
+            trace: None,
         })
         .collect();
     for name in ["live.fifo", "live"] {

@@ -188,7 +188,7 @@ run "daemons_on_fargate" {
     error_message = "scaling holds the service between its bounds"
   }
   assert {
-    condition     = length(aws_vpc_security_group_ingress_rule.metrics) == 1 && length(aws_vpc_security_group_egress_rule.influx) == 0
+    condition     = length(aws_vpc_security_group_ingress_rule.metrics) == 1 && length(aws_vpc_security_group_egress_rule.influx) == 0 && length(aws_vpc_security_group_egress_rule.traces) == 0
     error_message = "in for metrics only, out by https only"
   }
   assert {
@@ -248,7 +248,7 @@ run "influx_alone" {
   variables {
     timestream = null
     influx     = { url = "https://influx.example:8086", org = "plant", bucket = "readings" }
-    settings   = { influx = { batch_lines = 2000 }, decode = { types = { count = "int", ok = "bool" }, dimensions = ["site", "line"] } }
+    settings   = { influx = { batch_lines = 2000 }, traces = { endpoint = "http://collector:4318" }, decode = { types = { count = "int", ok = "bool" }, dimensions = ["site", "line"] } }
   }
   assert {
     condition     = length(aws_timestreamwrite_table.this) == 0 && length(aws_s3_bucket.rejected) == 0
@@ -275,6 +275,15 @@ run "influx_alone" {
   assert {
     condition     = aws_vpc_security_group_egress_rule.influx[0].from_port == 8086
     error_message = "the way out to InfluxDB's port"
+  }
+  assert {
+    condition = aws_vpc_security_group_egress_rule.traces[0].from_port == 4318 && alltrue([
+      for process in ["worker", "broadcaster"] : contains(
+        jsondecode(aws_ecs_task_definition.this[process].container_definitions)[0].environment,
+        { name = "TIDEWIRE_TRACES__ENDPOINT", value = "http://collector:4318" },
+      )
+    ])
+    error_message = "both processes know the collector, and the way out to it is open"
   }
   assert {
     condition     = strcontains(output.config_toml, "types = { \"count\" = \"int\", \"ok\" = \"bool\" }") && strcontains(output.config_toml, "batch_lines = 2000")

@@ -32,6 +32,14 @@ run "a_token_in_clear" {
   expect_failures = [var.settings]
 }
 
+run "a_collectors_token_in_clear" {
+  command = plan
+  variables {
+    settings = { traces = { endpoint = "https://collector:4318", headers = "authorization=hush" } }
+  }
+  expect_failures = [var.settings]
+}
+
 run "influx_over_http" {
   command = plan
   variables {

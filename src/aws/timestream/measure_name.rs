@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::aws::hash::fnv1a_128;
+use crate::model::hash::fnv1a_128;
 use crate::model::{Reading, Value};
 
 /// Bytes of a measure name (AWS: Timestream quotas).
@@ -100,7 +100,7 @@ fn shortened(mut text: String) -> String {
     if text.len() <= MEASURE_NAME_BYTES_MAX {
         return text;
     }
-    let hash = fnv1a_128(text.as_bytes());
+    let hash = fnv1a_128(text.bytes());
     text.truncate(text.floor_char_boundary(MEASURE_NAME_BYTES_MAX - 1 - HASH_DIGITS));
     text.push_str(&format!("~{hash:032x}"));
     text

@@ -3,7 +3,7 @@
 
 /// A field's value, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     /// A fixed-size number, which no message here has.
@@ -12,24 +12,24 @@ pub(super) enum Field<'a> {
 
 /// What is left of a message.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     data: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `data` from `at` on.
-    pub(super) fn new(data: &'a [u8], at: usize) -> Self {
+    pub(crate) fn new(data: &'a [u8], at: usize) -> Self {
         Self { data, at }
     }
 
     /// Where the next field begins.
-    pub(super) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// The next field's number and value.
-    pub(super) fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, String> {
         if self.at >= self.data.len() {
             return Ok(None);
         }

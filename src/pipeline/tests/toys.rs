@@ -159,6 +159,7 @@ pub(super) fn prepare(shard: usize, number: usize, index: usize, toy: Toy) -> Pr
             Kind::Large => "x".repeat(1_000).into(),
             _ => "x".repeat(100).into(),
         },
+        trace: None,
         expires: None,
     }
 }

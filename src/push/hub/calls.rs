@@ -1,7 +1,9 @@
 //! Calls to API Gateway: what goes out, and what an answer means.
 
+use std::sync::Arc;
+
 use super::{Call, Core, Effect, Now, Place, What};
-use crate::model::{ConnectionId, Posted};
+use crate::model::{ConnectionId, Followed, Posted};
 use crate::push::breaker::FORBIDDEN_MIN;
 use crate::push::frame::{Filling, Form};
 use crate::push::viewer::{
@@ -63,6 +65,7 @@ impl Core {
             reach,
             parts: filling.len(),
             oldest: filling.oldest(),
+            followed: filling.followed(),
         };
         let (id, frame) = (id.clone(), filling.readings());
         Some((call(what), Effect::Post { id, frame }))
@@ -95,6 +98,15 @@ impl Core {
             parts: filling.len(),
         };
         Some((what, frame))
+    }
+
+    /// The traces of followed readings that the post under way to a viewer shows.
+    #[must_use]
+    pub fn followed(&self, id: &ConnectionId) -> &[Arc<Followed>] {
+        match self.calls.get(id).map(|call| &call.what) {
+            Some(What::Readings { followed, .. }) => followed,
+            _ => &[],
+        }
     }
 
     pub(super) fn done(

@@ -55,6 +55,7 @@ fn measured(device: &str, at: i64, seq: u64, measures: &[&str]) -> WireReading {
         seq: seq.to_string().parse().unwrap(),
         sub: 0,
         i: 0,
+        trace: None,
         arrival_ms: EpochMillis(WALL),
     }
 }

@@ -140,6 +140,7 @@ fn single(body: &str, wall: EpochMillis, count: &mut u64) -> Result<Parsed, Rubb
         sub: 0,
         i: 0,
         arrival_ms: wall,
+        trace: None,
     }];
     Ok(Parsed::Readings {
         taken,

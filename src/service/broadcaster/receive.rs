@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::{Seldom, Status};
 use crate::door::queue::{QueueReceiver, Received};
+use crate::model::{EpochNanos, TraceContext};
 use crate::push::viewer::backoff;
+use crate::service::clock;
 
 /// SQS deletes ten messages a call at most.
 const DELETE_MAX: usize = 10;
@@ -34,7 +36,9 @@ const FAILURES_BEFORE_WARNING: u32 = 3;
 /// Messages of one receive, and the way to say that they were handled.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) bodies: Vec<String>,
+    pub(super) messages: Vec<(String, Option<TraceContext>)>,
+    /// When they came, for traces.
+    pub(super) at: EpochNanos,
     handled: oneshot::Sender<()>,
 }
 
@@ -117,11 +121,17 @@ impl<Q: QueueReceiver> Receiver<Q> {
     /// loop has ended.
     async fn hand_on(&self, messages: Vec<Received>) -> bool {
         let (handled, done) = oneshot::channel();
-        let (receipts, bodies): (Vec<String>, Vec<String>) = messages
+        let at = clock::wall_nanos();
+        let (receipts, messages): (Vec<String>, Vec<_>) = messages
             .into_iter()
-            .map(|message| (message.receipt, message.body))
+            .map(|message| (message.receipt, (message.body, message.trace)))
             .unzip();
-        if self.batches.send(Batch { bodies, handled }).await.is_err() || done.await.is_err() {
+        let batch = Batch {
+            messages,
+            at,
+            handled,
+        };
+        if self.batches.send(batch).await.is_err() || done.await.is_err() {
             return false;
         }
         for chunk in receipts.chunks(DELETE_MAX) {

@@ -286,4 +286,10 @@ pub const ALL: &[Metric] = &[
         labels: &["service", "unit"],
         help: "units that AWS bills for this process's calls, as they are answered (docs/costs.md): what is billed by time (shards, connections) is not among them",
     },
+    Metric {
+        name: TRACE_SPANS,
+        kind: Kind::Counter,
+        labels: &["result"],
+        help: "spans by what became of them: exported, rejected (by the collector), failed (the collector did not take them in time), dropped (no room)",
+    },
 ];

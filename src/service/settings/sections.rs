@@ -2,8 +2,10 @@
 
 mod live;
 mod process;
+mod traces;
 mod work;
 
 pub use live::{Broadcaster, Connections, Gateway};
 pub use process::{Aws, Http, Log, Shutdown};
+pub use traces::Traces;
 pub use work::{DeadLetter, Decode, Influx, Lease, Pipeline, Queue, Source, Timestream};

@@ -14,10 +14,11 @@ use crate::door::dead_letters::DeadLetters;
 use crate::door::fault::CallFailed;
 use crate::door::queue::QueueSender;
 use crate::door::time_series::TimeSeries;
-use crate::model::{DeadLetter, Fault, Reading, RejectionKind, Sent};
+use crate::model::{DeadLetter, Fault, Outgoing, Reading, RejectionKind, Sent};
 use crate::pipeline::message::Format;
 use crate::pipeline::{Answer, FlightId, Input, Prepared, Refusal, StoreOptions};
 use crate::service::clock::Clock;
+use crate::service::traces::{Tracer, UnderWay};
 use crate::service::{entropy, metric};
 
 /// The first pause after a failure.
@@ -56,6 +57,7 @@ pub(super) struct Crew {
     pub(super) recalled: CancellationToken,
     pub(super) clock: Clock,
     pub(super) notes: mpsc::Sender<Note>,
+    pub(super) tracer: Tracer,
 }
 
 /// One request under way.
@@ -63,10 +65,11 @@ struct Attempts {
     crew: Crew,
     pauses: ExponentialBackoff,
     failed: bool,
+    trace: UnderWay,
 }
 
 impl Attempts {
-    fn new(crew: Crew, readings: usize) -> Self {
+    fn new(crew: Crew, readings: usize, trace: UnderWay) -> Self {
         let part = crew.part.0.clone();
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!(metric::SINK_BATCH_READINGS, "sink" => part).record(readings as f64);
@@ -82,16 +85,18 @@ impl Attempts {
             crew,
             pauses,
             failed: false,
+            trace,
         }
     }
 
     /// Calls once and counts it.
     async fn call<A>(
-        &self,
+        &mut self,
         call: impl Future<Output = Result<A, CallFailed>>,
         is_partial: impl Fn(&A) -> bool,
     ) -> Result<A, CallFailed> {
         let sent = self.crew.clock.now();
+        self.trace.attempt();
         let outcome = call.await;
         let part = self.crew.part.0.clone();
         let took = self.crew.clock.now().since(sent);
@@ -113,6 +118,7 @@ impl Attempts {
     /// Reports a failure and waits before the next attempt.
     async fn pause(&mut self, fault: Fault, message: String) {
         self.failed = true;
+        self.trace.failed(fault);
         let part = self.crew.part.clone();
         let failure = Failure {
             origin: Origin::Request(self.crew.flight),
@@ -141,7 +147,7 @@ impl Attempts {
 
     /// Leaves the sink alone for as long as it asked: `true` where the request was recalled
     /// meanwhile and answered so.
-    async fn wait_or_recall(&self, pause: Duration) -> bool {
+    async fn wait_or_recall(&mut self, pause: Duration) -> bool {
         if pause.is_zero() {
             return false;
         }
@@ -154,7 +160,8 @@ impl Attempts {
         true
     }
 
-    async fn answer(&self, answer: Answer) {
+    async fn answer(&mut self, answer: Answer) {
+        self.trace.end(|place| told(&answer, place));
         if self.failed {
             self.tell(Note::Well(self.crew.part.clone())).await;
         }
@@ -170,10 +177,24 @@ impl Attempts {
     }
 }
 
+/// What an answer says of the reading at a place.
+fn told(answer: &Answer, place: usize) -> (&'static str, bool) {
+    match answer {
+        Answer::Taken(refusals) => match refusals.iter().find(|one| one.index == place) {
+            Some(refusal) => (refusal.kind.as_str(), false),
+            None => ("taken", true),
+        },
+        // Smaller parts follow, each a request of its own.
+        Answer::Rejected(_) => ("rejected", false),
+        Answer::Recalled => ("recalled", false),
+    }
+}
+
 /// Writes a batch to the store.
 pub(super) async fn write<T: TimeSeries>(crew: Crew, store: Arc<T>, batch: Vec<Arc<Prepared>>) {
     let readings: Vec<Reading> = batch.iter().map(|one| one.reading.clone()).collect();
-    let mut attempts = Attempts::new(crew, readings.len());
+    let trace = UnderWay::write(&crew.tracer, &crew.part.0, &batch);
+    let mut attempts = Attempts::new(crew, readings.len(), trace);
     loop {
         if attempts.wait_or_recall(store.asked_pause()).await {
             return;
@@ -204,6 +225,22 @@ pub(super) async fn write<T: TimeSeries>(crew: Crew, store: Arc<T>, batch: Vec<A
     }
 }
 
+/// The largest body that a trace goes along with: beyond, its few bytes could cost another unit of
+/// 64 KB, or the message its place in the queue.
+const TRACED_BODY_MAX: usize = 64 * 1024 - 256;
+
+/// Has each message say which reading in it is followed: of several the first, since a message's
+/// attribute names one.
+fn tell(messages: &mut [Outgoing], trace: &UnderWay) {
+    let alone = messages.len() == 1;
+    for (place, context) in trace.contexts() {
+        let message = messages.get_mut(if alone { 0 } else { place });
+        if let Some(message) = message.filter(|one| one.body.len() <= TRACED_BODY_MAX) {
+            message.trace.get_or_insert(context);
+        }
+    }
+}
+
 /// Sends a batch to a queue; only what failed is sent again.
 pub(super) async fn send<Q: QueueSender>(
     crew: Crew,
@@ -212,8 +249,10 @@ pub(super) async fn send<Q: QueueSender>(
     grouped: bool,
     batch: Vec<Arc<Prepared>>,
 ) {
-    let mut attempts = Attempts::new(crew, batch.len());
+    let trace = UnderWay::send(&crew.tracer, &crew.part.0, &batch);
     let mut messages = format.messages(&batch, grouped);
+    tell(&mut messages, &trace);
+    let mut attempts = Attempts::new(crew, batch.len(), trace);
     drop(batch);
     let all = messages.len();
     // Where each body that is left stood at first.
@@ -273,7 +312,7 @@ pub(super) async fn send<Q: QueueSender>(
 
 /// Files dead letters.
 pub(super) async fn file<D: DeadLetters>(crew: Crew, queue: Arc<D>, letters: Vec<DeadLetter>) {
-    let mut attempts = Attempts::new(crew, letters.len());
+    let mut attempts = Attempts::new(crew, letters.len(), UnderWay::unseen());
     // Smaller than one letter without its payload it cannot be made: a person must look.
     let is_smallest = letters.len() == 1 && letters[0].data_base64.is_none();
     loop {

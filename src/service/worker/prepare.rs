@@ -10,6 +10,7 @@ use crate::door::time_series::TimeSeries;
 use crate::model::{EpochMillis, HashRange, Millis, Reading, ShardId};
 use crate::pipeline::message::Format;
 use crate::pipeline::{ForStore, PART_BYTES, Prepared, PreparedRecord, Rule};
+use crate::service::traces::Tracer;
 
 /// Other tasks get their turn after this many records: some milliseconds of work.
 const RECORDS_A_TURN: usize = 256;
@@ -27,6 +28,7 @@ pub(super) struct Preparing<'a, T> {
     pub(super) range: Option<HashRange>,
     pub(super) now: Millis,
     pub(super) wall: EpochMillis,
+    pub(super) tracer: &'a Tracer,
 }
 
 impl<T: TimeSeries> Preparing<'_, T> {
@@ -94,6 +96,7 @@ impl<T: TimeSeries> Preparing<'_, T> {
 
     fn reading(&self, reading: Reading) -> Prepared {
         Prepared {
+            trace: self.tracer.follow(&reading),
             stores: self
                 .stores
                 .iter()

@@ -17,6 +17,7 @@ use crate::model::{ChildShard, HashRange, Record, Shard, ShardId};
 use crate::pipeline::{Input, PreparedPage, Slot};
 use crate::service::clock::{self, Clock};
 use crate::service::metric;
+use crate::service::traces::ReadStamp;
 
 mod polled;
 mod pushed;
@@ -41,6 +42,8 @@ pub(super) struct Reader<S, T, Q, D> {
     pub(super) backlog: Backlog,
     /// What the shard takes, once that was asked.
     pub(super) range: Asked<HashRange>,
+    /// When that was read, for traces.
+    pub(super) read: ReadStamp,
     pub(super) parts: Arc<Parts<S, T, Q, D>>,
     pub(super) options: Arc<Options>,
     pub(super) decode: Arc<decode::Options>,
@@ -117,6 +120,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                 return;
             };
             if self.backlog.is_empty() {
+                self.read = self.options.tracer.reading();
                 let fetched = match (&mut pushed, event_bytes) {
                     (Some(pushed), Some(_)) => self.event(pushed).await,
                     _ => match self.poll(&mut polled, limit).await {
@@ -127,6 +131,7 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
                 let Some(fetched) = fetched else {
                     continue;
                 };
+                self.read = self.options.tracer.read(self.read);
                 self.take(fetched).await;
             }
             if self.hand_on(&mut decoder).await {
@@ -199,9 +204,12 @@ impl<S: Stream, T: TimeSeries, Q: Send + Sync + 'static, D: Send + Sync + 'stati
             },
             now: self.clock.now(),
             wall: clock::wall(),
+            tracer: &self.options.tracer,
         };
+        let began = self.options.tracer.reading();
         let backlog = &mut self.backlog;
         let records = preparing.part(decoder, &self.shard, backlog).await;
+        self.options.tracer.arrived(&records, self.read, began);
         let readings: usize = records
             .iter()
             .map(|record| record.readings.as_ref().map_or(0, Vec::len))

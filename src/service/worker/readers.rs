@@ -13,6 +13,7 @@ use crate::door::stream::Stream;
 use crate::door::time_series::TimeSeries;
 use crate::model::{ShardId, Start};
 use crate::pipeline::{Input, Slot};
+use crate::service::traces::ReadStamp;
 
 /// A reader at work.
 pub(super) struct ReaderHandle {
@@ -37,6 +38,7 @@ impl<S: Stream, T: TimeSeries, Q: QueueSender, D: DeadLetters> Core<S, T, Q, D> 
             shard,
             backlog: backlog::Backlog::default(),
             range: reader::Asked::default(),
+            read: ReadStamp::default(),
             resume: reader::Resume::begin(start),
             continuation: None,
             by: ReadBy::Polling,

@@ -310,6 +310,7 @@ impl World {
                 Received {
                     receipt: message.id.to_string(),
                     body: message.body.clone(),
+                    trace: None,
                 }
             })
             .collect();
