@@ -1,5 +1,6 @@
 //! Floor 5: the command line.
 
+mod ask;
 pub mod broadcaster;
 mod consumers;
 pub mod decode;
@@ -17,6 +18,7 @@ pub mod parts;
 pub mod process;
 pub mod replay;
 pub mod store;
+pub mod top;
 mod traces;
 pub mod worker;
 
@@ -64,6 +66,12 @@ enum Command {
     /// --yes), is written only if the lease is still as it was seen, and is reported lease by
     /// lease. A shard is named by its id or by the number in it (`7` for shardId-000000000007).
     Leases(leases::Args),
+    /// Watch a running fleet: lag, leases and rates by shard and worker, viewers and posts
+    ///
+    /// By the lease table of the config, and by what workers and broadcasters say at /state (--worker,
+    /// or the setting top.ask). Without either it finds the local stand that was started last. `q` or
+    /// Ctrl-C ends it.
+    Top(top::Args),
     /// Read the dead letters, or a range of the stream, again into the sinks
     Replay(replay::Args),
     /// Show what a payload becomes under the settings, or why not
@@ -94,6 +102,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Feed(args) => process::feed(&args, config),
         Command::Leases(args) => leases::run(&args, config),
         Command::Replay(args) => replay::run(&args, config),
+        Command::Top(args) => top::run(&args, config),
         Command::Health(health) => process::health(&health, &load(config)?),
     }
 }

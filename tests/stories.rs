@@ -61,6 +61,8 @@ mod sinks;
 mod stores;
 #[path = "stories/streams.rs"]
 mod streams;
+#[path = "stories/top.rs"]
+mod top;
 #[path = "stories/traces.rs"]
 mod traces;
 #[path = "stories/viewers.rs"]

@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use super::ask;
 
 /// Asks a running tidewire whether it is well; exits 0 if it is and 1 if not.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,10 +32,13 @@ impl Health {
         let default = format!("http://{}", reachable(listen));
         let url = self.url.as_deref().unwrap_or(&default);
         let path = if self.ready { "/readyz" } else { "/livez" };
-        let authority = authority(url)?;
-        match tokio::time::timeout(PATIENCE, get(&authority, path)).await {
-            Ok(Ok((200, body))) => Ok(body),
-            Ok(Ok((status, body))) => Err(format!("{authority}{path} answers {status}: {body}")),
+        let authority = ask::authority(url)?;
+        match tokio::time::timeout(PATIENCE, ask::get(&authority, path, ANSWER_BYTES_MAX)).await {
+            Ok(Ok((200, body))) => Ok(one_line(&body)),
+            Ok(Ok((status, body))) => {
+                let body = one_line(&body);
+                Err(format!("{authority}{path} answers {status}: {body}"))
+            }
             Ok(Err(error)) => Err(format!(
                 "cannot ask {authority} ({error}): is tidewire running there?"
             )),
@@ -48,6 +50,10 @@ impl Health {
     }
 }
 
+fn one_line(body: &str) -> String {
+    body.trim().replace('\n', "; ")
+}
+
 /// The address by which a listener can be reached from its own host.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
@@ -56,39 +62,6 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
-}
-
-/// Host and port of `http://host:port/...`.
-fn authority(url: &str) -> Result<String, String> {
-    let wrong = || format!("`{url}` is not such as http://127.0.0.1:9090");
-    let rest = url.strip_prefix("http://").ok_or_else(wrong)?;
-    let authority = rest.split('/').next().unwrap_or_default();
-    let port = authority.rsplit_once(':').map(|(_, port)| port);
-    match port.map(str::parse::<u16>) {
-        Some(Ok(_)) => Ok(authority.to_owned()),
-        _ => Err(wrong()),
-    }
-}
-
-async fn get(authority: &str, path: &str) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(authority).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream
-        .take(ANSWER_BYTES_MAX)
-        .read_to_end(&mut answer)
-        .await?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer
-        .strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.get(..3))
-        .and_then(|status| status.parse().ok());
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
-    match (status, body) {
-        (Some(status), Some(body)) => Ok((status, body.trim().replace('\n', "; "))),
-        _ => Err(std::io::Error::other("the answer is not HTTP")),
-    }
 }
 
 #[cfg(test)]
@@ -138,12 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_with_care() {
+    fn a_listener_on_every_address_is_asked_on_this_host() {
         let any = "0.0.0.0:9090".parse().unwrap();
         assert_eq!(reachable(any).to_string(), "127.0.0.1:9090");
-        assert_eq!(authority("http://h:1/x"), Ok("h:1".to_owned()));
-        for rubbish in ["h:1", "https://h:1", "http://h", "http://h:x"] {
-            assert!(authority(rubbish).is_err(), "{rubbish}");
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod args;
 mod change;
-mod lag;
+pub(super) mod lag;
 mod show;
 
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ pub fn run(args: &Args, config: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// The settings; without a config and a stream in the environment, those of the local stand.
-fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
+pub(super) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
     let settings = Settings::load_from_process(config)?;
     let named = config.is_some() || settings.streams().is_ok();
     let elsewhere = Service::Dynamodb.endpoint_of_environment().is_some();
@@ -76,18 +76,23 @@ fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
     }
 }
 
+/// An operator with a signature that is new with every run.
+pub(super) fn operator(door: Arc<DynamoLeases>) -> Operator<DynamoLeases> {
+    let signature = entropy::uuid();
+    let author = Author {
+        me: WorkerId::from(format!("operator-{}", &signature[..8])),
+        writer: signature,
+    };
+    Operator::new(door, author, Clock::start())
+}
+
 impl Desk {
     async fn open(settings: Settings, table: Option<String>) -> Result<Self, Failure> {
         let clients = parts::clients(&settings).await?;
         let table = table.unwrap_or_else(|| settings.lease.table.clone());
         let door = Arc::new(parts::lease_table(&table, false, &clients).await?);
-        let signature = entropy::uuid();
-        let author = Author {
-            me: WorkerId::from(format!("operator-{}", &signature[..8])),
-            writer: signature,
-        };
         Ok(Self {
-            operator: Operator::new(Arc::clone(&door), author, Clock::start()),
+            operator: operator(Arc::clone(&door)),
             settings,
             clients,
             table,
@@ -162,7 +167,7 @@ impl Desk {
         &self,
         leases: &BTreeMap<ShardId, Row>,
         shards: &[ShardId],
-    ) -> Result<BTreeMap<ShardId, show::Lag>, Failure> {
+    ) -> Result<BTreeMap<ShardId, lag::Lag>, Failure> {
         let stream = self.stream().await?;
         let (_, now) = self.listing(&stream).await?;
         let mut lags = BTreeMap::new();

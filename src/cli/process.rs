@@ -205,7 +205,8 @@ impl Process {
     }
 }
 
-fn runtime() -> Result<Runtime, Failure> {
+/// Where everything runs.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -84,11 +84,16 @@ listen = "127.0.0.1:0"
 # Where traces are asked for, every reading is followed.
 [traces]
 one_in = 1
-{traces}"#,
+{traces}
+# The stand's own workers and broadcaster.
+[top]
+ask = ["{metrics}"]
+"#,
         kinesis = urls.kinesis,
         dynamodb = urls.dynamodb,
         sqs = urls.sqs,
         timestream = urls.timestream,
         management = urls.management,
+        metrics = urls.metrics,
     )
 }

@@ -33,7 +33,7 @@ pub use role::{
 pub use secret::Secret;
 pub use sections::{
     Aws, Broadcaster, Connections, DeadLetter, Decode, Gateway, Http, Influx, Lease, Log, Pipeline,
-    Queue, Shutdown, Source, Timestream, Traces,
+    Queue, Shutdown, Source, Timestream, Top, Traces,
 };
 pub use value::instant;
 
@@ -75,6 +75,8 @@ pub struct Settings {
     pub log: Log,
     /// `[traces]`
     pub traces: Traces,
+    /// `[top]`
+    pub top: Top,
     /// The file they came from, for messages.
     pub file: Option<PathBuf>,
 }
@@ -97,6 +99,7 @@ pub const SECTIONS: &[&Section] = &[
     &Shutdown::SECTION,
     &Log::SECTION,
     &Traces::SECTION,
+    &Top::SECTION,
 ];
 
 impl Settings {
@@ -149,6 +152,7 @@ impl Settings {
             shutdown: Shutdown::read(&mut reader),
             log: Log::read(&mut reader),
             traces: Traces::read(&mut reader),
+            top: Top::read(&mut reader),
             file: path.map(Path::to_path_buf),
         };
         rules::check(&settings, &mut reader);

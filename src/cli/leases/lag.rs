@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::show::Lag;
 use crate::door::stream::Stream;
 use crate::lease::row::Row;
 use crate::model::{Checkpoint, EpochMillis, Start};
 
+/// How far behind a lease is, or why that is not known.
+pub(in crate::cli) type Lag = Result<Duration, String>;
+
 /// Asks the stream for the first record after the checkpoint. `now` is Kinesis's own clock, as the
 /// arrival is. None: the shard has ended, or still waits to be begun at a time to come.
-pub(super) async fn of(stream: &impl Stream, row: &Row, now: EpochMillis) -> Option<Lag> {
+pub(in crate::cli) async fn of(stream: &impl Stream, row: &Row, now: EpochMillis) -> Option<Lag> {
     let start = match &row.checkpoint {
         // Reading begins at the checkpoint's own record, in case it is an aggregate: that is no lag.
         Checkpoint::At { seq, .. } => Start::After(seq.clone()),

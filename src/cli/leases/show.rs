@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::lag::Lag;
 use crate::lease::lineage::{self, Gate};
 use crate::lease::operate::table::Other;
 use crate::lease::row::Row;
 use crate::model::ShardId;
 use crate::service::operator::Watched;
-
-/// How far behind a lease is, or why that is not known.
-pub(super) type Lag = Result<Duration, String>;
 
 /// Everything `list` shows.
 #[derive(Debug)]

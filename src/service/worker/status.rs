@@ -16,6 +16,8 @@ use crate::service::metric;
 /// The worker as `/state` shows it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
+    /// When this was so, by the process's own clock: two of these make a rate.
+    pub as_of_ms: u64,
     /// The shards it reads.
     pub shards: BTreeMap<ShardId, ShardStatus>,
     /// Its sinks, by their names in metrics.
@@ -143,6 +145,7 @@ impl Publisher {
             (shard.shard.clone(), status)
         });
         let status = Status {
+            as_of_ms: now.0,
             shards: shards.collect(),
             sinks: self.sink_statuses(now, pipeline, troubles),
             records: books.records.clone(),

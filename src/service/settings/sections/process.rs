@@ -57,3 +57,12 @@ section! {
         level: LogLevel = "info";
     }
 }
+
+section! {
+    /// `tidewire top`, the terminal view of a running fleet.
+    Top "top" {
+        /// Where workers and broadcasters answer (`http.listen`), such as `http://10.0.0.7:9090`: they are
+        /// asked for `/state`, beside those that `--worker` names.
+        ask: Vec<Url>;
+    }
+}
