@@ -3,6 +3,7 @@
 pub mod billed;
 pub mod broadcaster;
 pub mod clock;
+pub mod embedded;
 pub mod entropy;
 pub mod feed;
 pub mod gateway;

@@ -92,6 +92,8 @@ const ASK_THE_WALL_CLOCK: &[&str] = &[
     "src/service/broadcaster",
     // When the steps of a trace began and ended, for people to look at.
     "src/service/traces",
+    // The time that a line of metrics bears.
+    "src/cli/worker.rs",
     // When a token ends.
     "src/service/gateway",
     // What a payload would become now.

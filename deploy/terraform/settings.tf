@@ -27,6 +27,8 @@ locals {
     http        = { listen = "0.0.0.0:9090" }
     shutdown    = { grace_s = 25 }
     log         = { format = "json" }
+    # What scaling goes by; on EKS nothing makes metrics of it.
+    cloudwatch = { for key in ["embedded_metrics"] : key => true if local.on_ecs }
   }
 
   settings = {
@@ -47,7 +49,7 @@ locals {
 
   # Nobody is told what he does not need.
   told = {
-    worker      = ["source", "lease", "decode", "timestream", "influx", "queue", "dead_letter", "pipeline", "aws", "http", "shutdown", "log", "traces"]
+    worker      = ["source", "lease", "decode", "timestream", "influx", "queue", "dead_letter", "pipeline", "aws", "http", "shutdown", "log", "traces", "cloudwatch"]
     broadcaster = ["queue", "broadcaster", "connections", "aws", "http", "shutdown", "log", "traces"]
     # Lambda sets AWS_REGION itself.
     gateway = ["queue", "connections", "gateway", "log"]

@@ -74,15 +74,16 @@ variable "ecs" {
 
 variable "worker" {
   description = <<-EOT
-    Workers on ECS. `min` and `max`: how many; equal ones switch scaling off. `cpu_target_percent` and
-    `behind_max_s`: scaling keeps the processor below the one, and adds workers while the stream is
-    read later than the other (seconds). Never more than there are shards: the rest would stand by.
+    Workers on ECS. `min` and `max`: how many; equal ones switch scaling off. Between them, a worker for
+    each `shards_per_worker` open shards; more while the processor is above `cpu_target_percent` or the
+    stream is read later than `behind_max_s` (seconds), but by these never more than there are shards.
   EOT
   type = object({
     cpu                = optional(number, 256)
     memory_mib         = optional(number, 512)
     min                = optional(number, 2)
     max                = optional(number, 4)
+    shards_per_worker  = optional(number, 4)
     cpu_target_percent = optional(number, 60)
     behind_max_s       = optional(number, 60)
   })
@@ -96,6 +97,11 @@ variable "worker" {
   validation {
     condition     = var.worker.min >= 1 && var.worker.max >= var.worker.min
     error_message = "worker: min is at least 1 and max at least min."
+  }
+
+  validation {
+    condition     = var.worker.shards_per_worker >= 1
+    error_message = "worker.shards_per_worker: at least 1, or workers would stand by idle."
   }
 
   validation {

@@ -18,7 +18,7 @@ use crate::service::http::beat::Beats;
 use crate::service::settings::{Settings, WorkerSettings};
 use crate::service::tasks::Tasks;
 use crate::service::traces::Watched;
-use crate::service::{entropy, leases, rates, worker};
+use crate::service::{clock, embedded, entropy, leases, rates, worker};
 
 /// Events to and words from the reading side that may wait. Neither side waits for the other:
 /// both keep what finds no room, so this bounds nothing but a hand-over's size.
@@ -116,6 +116,7 @@ pub async fn start(
         lease_options,
         worker_options,
         create_table: settings.lease.create,
+        embedded: embedded_metrics(settings, &id),
         beats,
         leases_to,
         readings_to,
@@ -135,6 +136,7 @@ struct Plan {
     lease_options: lease::Options,
     worker_options: worker::Options,
     create_table: bool,
+    embedded: Option<embedded::Names>,
     beats: Beats,
     leases_to: watch::Sender<leases::Status>,
     readings_to: watch::Sender<worker::Status>,
@@ -149,18 +151,23 @@ impl Plan {
         let stream = Arc::new(found.streams);
         let clock = self.beats.clock().clone();
         if let Some(discovery) = found.sinks.discovery {
-            let stop = shutdown.clone();
-            tasks.spawn("timestream-endpoint", async move {
-                stop.run_until_cancelled(discovery.keep_fresh()).await;
-            });
+            beside(
+                &tasks,
+                &shutdown,
+                "timestream-endpoint",
+                discovery.keep_fresh(),
+            );
         }
         if self.lease_options.weighs_throughput() {
             let read = self.readings_to.subscribe();
             let report = rates::report(read, says_to.clone(), clock.clone());
-            let stop = shutdown.clone();
-            tasks.spawn("rates", async move {
-                stop.run_until_cancelled(report).await;
-            });
+            beside(&tasks, &shutdown, "rates", report);
+        }
+        if let Some(names) = self.embedded {
+            let (leases, readings) = (self.leases_to.subscribe(), self.readings_to.subscribe());
+            let out = tokio::io::stdout();
+            let report = embedded::report(names, leases, readings, clock::wall, out);
+            beside(&tasks, &shutdown, "embedded-metrics", report);
         }
         let leasing = leases::run(
             leases::Parts {
@@ -206,6 +213,29 @@ impl Plan {
             ended = both => ended.map_err(failure),
         }
     }
+}
+
+/// Runs beside the worker until it is to end.
+fn beside(
+    tasks: &Tasks,
+    shutdown: &CancellationToken,
+    name: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    let stop = shutdown.clone();
+    tasks.spawn(name, async move {
+        stop.run_until_cancelled(work).await;
+    });
+}
+
+/// Whose metrics in CloudWatch's embedded format are written, where they are.
+fn embedded_metrics(settings: &Settings, worker: &WorkerId) -> Option<embedded::Names> {
+    let cloudwatch = &settings.cloudwatch;
+    cloudwatch.embedded_metrics.then(|| embedded::Names {
+        namespace: cloudwatch.namespace.clone(),
+        table: settings.lease.table.clone(),
+        worker: worker.clone(),
+    })
 }
 
 /// The reading side's, with what the queues turned out to take: one that was made before August

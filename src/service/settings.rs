@@ -32,8 +32,8 @@ pub use role::{
 };
 pub use secret::Secret;
 pub use sections::{
-    Aws, Broadcaster, Connections, DeadLetter, Decode, Gateway, Http, Influx, Lease, Log, Pipeline,
-    Queue, Shutdown, Source, Timestream, Top, Traces,
+    Aws, Broadcaster, Cloudwatch, Connections, DeadLetter, Decode, Gateway, Http, Influx, Lease,
+    Log, Pipeline, Queue, Shutdown, Source, Timestream, Top, Traces,
 };
 pub use value::instant;
 
@@ -75,6 +75,8 @@ pub struct Settings {
     pub log: Log,
     /// `[traces]`
     pub traces: Traces,
+    /// `[cloudwatch]`
+    pub cloudwatch: Cloudwatch,
     /// `[top]`
     pub top: Top,
     /// The file they came from, for messages.
@@ -99,6 +101,7 @@ pub const SECTIONS: &[&Section] = &[
     &Shutdown::SECTION,
     &Log::SECTION,
     &Traces::SECTION,
+    &Cloudwatch::SECTION,
     &Top::SECTION,
 ];
 
@@ -152,6 +155,7 @@ impl Settings {
             shutdown: Shutdown::read(&mut reader),
             log: Log::read(&mut reader),
             traces: Traces::read(&mut reader),
+            cloudwatch: Cloudwatch::read(&mut reader),
             top: Top::read(&mut reader),
             file: path.map(Path::to_path_buf),
         };

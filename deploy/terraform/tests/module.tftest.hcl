@@ -197,16 +197,88 @@ run "daemons_on_fargate" {
   }
 }
 
+run "scaling_by_the_fleets_own_metrics" {
+  assert {
+    condition     = contains(jsondecode(aws_ecs_task_definition.this["worker"].container_definitions)[0].environment, { name = "TIDEWIRE_CLOUDWATCH__EMBEDDED_METRICS", value = "true" })
+    error_message = "workers publish what scaling goes by"
+  }
+  assert {
+    condition     = !strcontains(aws_ecs_task_definition.this["broadcaster"].container_definitions, "CLOUDWATCH")
+    error_message = "broadcasters have nothing to do with it"
+  }
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this["worker"].container_definitions)[0].logConfiguration.logDriver == "awslogs"
+    error_message = "the driver that brings lines to CloudWatch as they are"
+  }
+  assert {
+    condition = alltrue([
+      for metric in one(one(aws_appautoscaling_policy.shards[0].target_tracking_scaling_policy_configuration).customized_metric_specification).metrics :
+      one(one(metric.metric_stat).metric).namespace == "tidewire" &&
+      one(one(one(metric.metric_stat).metric).dimensions).name == "LeaseTable" &&
+      one(one(one(metric.metric_stat).metric).dimensions).value == "tidewire-leases"
+      if length(metric.metric_stat) > 0
+    ])
+    error_message = "the metrics of this fleet, as a worker writes them"
+  }
+  assert {
+    condition = (
+      one(aws_appautoscaling_policy.shards[0].target_tracking_scaling_policy_configuration).target_value == 4 &&
+      one(aws_appautoscaling_policy.shards[0].target_tracking_scaling_policy_configuration).scale_in_cooldown == 900 &&
+      contains([for metric in one(one(aws_appautoscaling_policy.shards[0].target_tracking_scaling_policy_configuration).customized_metric_specification).metrics : metric.expression if metric.expression != null], "open / workers")
+    )
+    error_message = "open shards for each worker, in slowly"
+  }
+  assert {
+    condition     = contains([for metric in one(one(aws_appautoscaling_policy.processor[0].target_tracking_scaling_policy_configuration).customized_metric_specification).metrics : metric.expression if metric.expression != null], "IF(workers < open OR processor < 60, processor, 60)")
+    error_message = "busy processors add no worker that would have no shard"
+  }
+  assert {
+    condition = (
+      contains([for query in aws_cloudwatch_metric_alarm.behind[0].metric_query : query.expression if query.return_data == true], "IF(workers < open, lag, 0)") &&
+      aws_cloudwatch_metric_alarm.behind[0].threshold == 60 && aws_cloudwatch_metric_alarm.behind[0].metric_name == null
+    )
+    error_message = "lateness in seconds, and no worker that would have no shard"
+  }
+}
+
+run "scaling_without_them" {
+  variables {
+    settings = { cloudwatch = { embedded_metrics = false } }
+  }
+  assert {
+    condition     = length(aws_appautoscaling_policy.shards) == 0 && length(one(aws_appautoscaling_policy.processor[0].target_tracking_scaling_policy_configuration).predefined_metric_specification) == 1
+    error_message = "by the processors alone"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.behind[0].metric_name == "GetRecords.IteratorAgeMilliseconds" && aws_cloudwatch_metric_alarm.behind[0].threshold == 60000 && length(aws_cloudwatch_metric_alarm.behind[0].metric_query) == 0
+    error_message = "lateness as AWS measures it"
+  }
+}
+
+run "a_fleet_of_a_name_of_its_own" {
+  variables {
+    settings = { lease = { table = "plant" }, cloudwatch = { namespace = "Plant/Live" } }
+  }
+  assert {
+    condition = alltrue([
+      for query in aws_cloudwatch_metric_alarm.behind[0].metric_query :
+      one(query.metric).namespace == "Plant/Live" && one(query.metric).dimensions == tomap({ LeaseTable = "plant" })
+      if length(query.metric) > 0
+    ])
+    error_message = "the alarm looks where the workers write"
+  }
+}
+
 run "behind_by_what_was_sent" {
   variables {
     settings = { source = { mode = "fan-out", consumer = "screens" } }
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.behind[0].metric_name == "SubscribeToShardEvent.MillisBehindLatest"
+    condition     = aws_cloudwatch_metric_alarm.nearly_lost[0].metric_name == "SubscribeToShardEvent.MillisBehindLatest"
     error_message = "with enhanced fan-out GetRecords is not called"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.behind[0].dimensions == tomap({ StreamName = "tidewire-readings", ConsumerName = "screens" })
+    condition     = aws_cloudwatch_metric_alarm.nearly_lost[0].dimensions == tomap({ StreamName = "tidewire-readings", ConsumerName = "screens" })
     error_message = "our consumer's own measure"
   }
 }

@@ -73,6 +73,14 @@ run "workers_without_shards" {
   expect_failures = [var.worker]
 }
 
+run "workers_without_a_shard_each" {
+  command = plan
+  variables {
+    worker = { shards_per_worker = 0.5 }
+  }
+  expect_failures = [var.worker]
+}
+
 run "no_such_fargate_size" {
   command = plan
   variables {

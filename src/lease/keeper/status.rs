@@ -18,6 +18,9 @@ pub struct Status {
     pub held: usize,
     /// Workers that own a lease that has not expired, this one included.
     pub workers: BTreeSet<WorkerId>,
+    /// Whether this worker says what is said once for the whole fleet. Of the workers of ours, the one
+    /// that holds the first lease does, as the table has it; for a moment two may, or none.
+    pub speaks_for_fleet: bool,
     /// Every lease known.
     pub leases: Vec<LeaseStatus>,
 }
@@ -62,6 +65,23 @@ pub enum State {
 }
 
 impl Keeper {
+    /// Nobody is chosen, nothing is written: all see the same table. While none of ours holds a lease,
+    /// each of them says it.
+    fn speaks_for_fleet(&self) -> bool {
+        for (shard, seen) in &self.seen.0 {
+            let mine = self.held.get(shard);
+            if mine.is_some_and(|held| !matches!(held.phase, Phase::Ended)) {
+                return true;
+            }
+            // Of an owner that knows nothing of us nothing is to be expected.
+            let another = mine.is_none() && !seen.row.ended() && !self.free(seen);
+            if another && seen.row.owned_by_tidewire() {
+                return false;
+            }
+        }
+        self.scans > 0
+    }
+
     /// What this worker believes.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -98,6 +118,7 @@ impl Keeper {
             worker: self.author.me.to_string(),
             ready: self.scans > 0 && self.listing.is_some(),
             held: self.held.len(),
+            speaks_for_fleet: self.speaks_for_fleet(),
             workers,
             leases,
         }

@@ -225,4 +225,5 @@ fn a_shard_that_ends_while_we_leave_is_ended_at_once() {
 
 mod mixed;
 mod overtaken;
+mod speaker;
 mod streams;

@@ -16,6 +16,7 @@ pub(crate) fn check(settings: &Settings, reader: &mut Reader<'_>) {
     sinks(settings, reader);
     fair(settings, reader);
     secrets(settings, reader);
+    cloudwatch(settings, reader);
 }
 
 fn source(settings: &Settings, reader: &mut Reader<'_>) {
@@ -63,6 +64,21 @@ fn consumer(settings: &Settings, reader: &mut Reader<'_>) {
             );
         }
         _ => {}
+    }
+}
+
+/// As AWS has it (`Namespace` of `PutMetricData`).
+fn cloudwatch(settings: &Settings, reader: &mut Reader<'_>) {
+    let namespace = &settings.cloudwatch.namespace;
+    let may_have = |char: char| char.is_ascii_alphanumeric() || ".-_/#:".contains(char);
+    let fits = namespace.len() < 256 && namespace.chars().all(may_have);
+    if !fits || namespace.starts_with(':') || namespace.starts_with("AWS/") {
+        reader.clash(
+            "cloudwatch",
+            &["namespace"],
+            "is no namespace for metrics: take 1 to 255 letters, digits and `.-_/#:`, not beginning \
+             with `:` or `AWS/`",
+        );
     }
 }
 

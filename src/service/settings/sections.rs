@@ -6,6 +6,6 @@ mod traces;
 mod work;
 
 pub use live::{Broadcaster, Connections, Gateway};
-pub use process::{Aws, Http, Log, Shutdown, Top};
+pub use process::{Aws, Cloudwatch, Http, Log, Shutdown, Top};
 pub use traces::Traces;
 pub use work::{DeadLetter, Decode, Influx, Lease, Pipeline, Queue, Source, Timestream};

@@ -59,6 +59,19 @@ section! {
 }
 
 section! {
+    /// CloudWatch, for what is scaled by its metrics: ECS, where there is no Prometheus.
+    Cloudwatch "cloudwatch" {
+        /// Write metrics in CloudWatch's embedded format, a line a minute on standard output: how late
+        /// each worker reads (`Lag`, seconds; the maximum is the fleet's), and from one worker of the
+        /// fleet `OpenShards` (shards that are not done) and `Workers`. The dimension is `LeaseTable`.
+        /// CloudWatch makes metrics of them where it gets that output as a log (ECS's `awslogs` does).
+        embedded_metrics: bool = "false";
+        /// The metrics' namespace.
+        namespace: String = "tidewire";
+    }
+}
+
+section! {
     /// `tidewire top`, the terminal view of a running fleet.
     Top "top" {
         /// Where workers and broadcasters answer (`http.listen`), such as `http://10.0.0.7:9090`: they are
