@@ -3,11 +3,11 @@
 
 locals {
   iam_names = {
-    stream_arns = [local.stream_arn]
-    # The stream and its consumers: which of them IAM asks about differs from action to action.
-    fan_out_arns = contains(["fan-out", "auto"], try(local.settings.source.mode, "polling")) ? [
-      local.stream_arn, "${local.stream_arn}/consumer/*",
-    ] : []
+    stream_arns = local.read_stream_arns
+    # Streams and their consumers: which of them IAM asks about differs from action to action.
+    fan_out_arns = contains(["fan-out", "auto"], try(local.settings.source.mode, "polling")) ? flatten([
+      for arn in local.read_stream_arns : [arn, "${arn}/consumer/*"]
+    ]) : []
     stream_key_arns        = local.stream_key_arns
     lease_table_arns       = ["${local.table_arn}/${local.lease_table}"]
     coordinator_table_arns = ["${local.table_arn}/${local.lease_table}-CoordinatorState"]

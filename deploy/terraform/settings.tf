@@ -3,7 +3,8 @@
 
 locals {
   own_settings = {
-    source = { stream = local.stream_is_ours ? local.stream_name : local.stream_arn }
+    # One stream, unless the caller names several, of which ours is one.
+    source = { for key in ["stream"] : key => local.stream_is_ours ? local.stream_name : local.stream_arn if length(local.several_streams) == 0 }
     lease  = { table = local.lease_table }
     decode = { device_id = "field:device_id", time_field = "ts", time_unit = "ms" }
 

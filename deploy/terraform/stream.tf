@@ -4,6 +4,18 @@ locals {
   stream_name  = local.makes_stream ? aws_kinesis_stream.this[0].name : element(split("/", var.stream.existing_arn), 1)
   # AWS's own key of Kinesis needs no permission of ours; a key of yours does.
   stream_key_arns = var.stream.kms_key_arn == null ? [] : [var.stream.kms_key_arn]
+  # settings.source.streams: by name, by ARN, or as KCL writes it, account:name:creationEpoch.
+  several_streams = try(tolist(var.settings.source.streams), [])
+  read_stream_arns = length(local.several_streams) == 0 ? [local.stream_arn] : [
+    for stream in local.several_streams : (
+      startswith(stream, "arn:") ? stream :
+      format(
+        "arn:%s:kinesis:%s:%s:stream/%s", local.partition, local.region,
+        length(split(":", stream)) == 3 ? split(":", stream)[0] : local.account,
+        length(split(":", stream)) == 3 ? split(":", stream)[1] : stream,
+      )
+    )
+  ]
   # A stream of another account is only known by its whole ARN.
   stream_is_ours = local.makes_stream || try(split(":", var.stream.existing_arn)[4] == local.account, true)
 }

@@ -71,6 +71,14 @@ variable "settings" {
     )) == 0
     error_message = "settings: secrets would stand in clear in task definitions. Give InfluxDB's token as a secret (influx.token_secret_arn), the gateway's as gateway_hs256_secret, and let roles replace keys."
   }
+
+  validation {
+    condition = var.stream.existing_arn != null || !can(tolist(var.settings.source.streams)) || anytrue([
+      for stream in try(tolist(var.settings.source.streams), []) :
+      contains([stream, reverse(split("/", stream))[0], try(split(":", stream)[1], "")], "${var.name}-readings")
+    ])
+    error_message = "settings.source.streams: the stream that is made here (NAME-readings) is not among them, and nobody would read what the IoT rule puts on it."
+  }
 }
 
 variable "stream" {

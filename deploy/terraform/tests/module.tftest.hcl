@@ -409,6 +409,28 @@ run "a_stream_that_sends" {
   }
 }
 
+run "several_streams" {
+  variables {
+    settings = { source = { mode = "auto", streams = ["tidewire-readings", "123456789012:plant:1700000000", "arn:aws:kinesis:eu-central-1:210987654321:stream/far"] } }
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.daemon["worker"].policy).Statement : statement.Resource if statement.Sid == "ReadStreams"][0] == [
+      "arn:aws:kinesis:eu-central-1:123456789012:stream/tidewire-readings",
+      "arn:aws:kinesis:eu-central-1:123456789012:stream/plant",
+      "arn:aws:kinesis:eu-central-1:210987654321:stream/far",
+    ]
+    error_message = "every stream that is named may be read, and no other"
+  }
+  assert {
+    condition     = contains([for statement in jsondecode(aws_iam_role_policy.daemon["worker"].policy).Statement : statement.Resource if statement.Sid == "SubscribeToStreams"][0], "arn:aws:kinesis:eu-central-1:210987654321:stream/far/consumer/*")
+    error_message = "and subscribed to"
+  }
+  assert {
+    condition     = strcontains(output.config_toml, "streams = [\"tidewire-readings\",") && !strcontains(output.config_toml, "stream = ")
+    error_message = "several streams in place of the one"
+  }
+}
+
 run "pods_by_web_identity" {
   variables {
     run_on  = "eks-irsa"

@@ -40,6 +40,14 @@ run "a_collectors_token_in_clear" {
   expect_failures = [var.settings]
 }
 
+run "a_stream_made_that_nobody_reads" {
+  command = plan
+  variables {
+    settings = { source = { streams = ["plant", "far"] } }
+  }
+  expect_failures = [var.settings]
+}
+
 run "influx_over_http" {
   command = plan
   variables {
