@@ -17,6 +17,10 @@ use crate::service::clock::Clock;
 /// Between two looks while watching: several within the shortest renewal interval that makes sense.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// Between two looks at a hand-over under way: once it is done, balancing may move the lease on at the
+/// workers' next scan, and then nobody can tell that it was.
+const HAND_OVER_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// How often a write is decided anew when a heartbeat came between: a busy owner writes every few
 /// seconds, so the second try succeeds; the others are for a table in trouble.
 const TRIES: u32 = 6;
@@ -200,7 +204,7 @@ impl<T: LeaseTable> Operator<T> {
     pub async fn handed_over(&self, begun: &Row, to: &WorkerId, patience: Duration) -> Done {
         let began = self.clock.now();
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(HAND_OVER_LOOK_EVERY).await;
             let took = self.clock.now().since(began);
             match self.table.read(&begun.shard).await.map(as_lease) {
                 Ok(None) => return Done::Not("the row is gone".to_owned()),
