@@ -80,7 +80,7 @@ export class Panels {
       const rate = this.rates.of(`read ${id}`, worker.read_total, at);
       const flight = known(worker.in_flight_bytes) ? `, ${(worker.in_flight_bytes / 1e6).toFixed(1)} MB` : "";
       const name = element("b", { text: short(id, 8, 4), title: id });
-      return element("li", {}, name, element("span", { text: `${held} shards, ${count(rate)}/s${flight}`, title: "held, read, in flight" }));
+      return element("li", {}, name, element("span", { text: `${held} ${held === 1 ? "shard" : "shards"}, ${count(rate)}/s${flight}`, title: "held, read, in flight" }));
     });
     by("workers").replaceChildren(...items);
     by("workers").hidden = items.length === 0;
