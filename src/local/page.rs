@@ -16,7 +16,7 @@
 //! }
 //! ```
 //!
-//! What goes wrong on purpose it asks for, and changes, at `/_local/faults` ([`faults`]).
+//! What goes wrong on purpose it asks for, and changes, at `/_local/faults` (`page/faults.rs`).
 //!
 //! What AWS would bill it asks for at `/_local/meter` ([`super::meter::estimate`] has its fields).
 //!
