@@ -21,6 +21,7 @@ pub mod kinesis;
 pub mod lease_table;
 pub mod lines;
 pub mod provision;
+pub mod rights;
 pub mod screens;
 pub mod setup;
 pub mod sqs;

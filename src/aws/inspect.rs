@@ -65,6 +65,15 @@ impl Finding {
     }
 }
 
+/// How large a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamFacts {
+    /// Open shards.
+    pub shards: i32,
+    /// Registered consumers of enhanced fan-out.
+    pub consumers: i32,
+}
+
 /// The stream: is it active, how many shards, how long does it keep records.
 ///
 /// # Errors
@@ -72,7 +81,7 @@ impl Finding {
 pub async fn stream(
     client: &aws_sdk_kinesis::Client,
     stream: &StreamRef,
-) -> Result<Finding, CallFailed> {
+) -> Result<(Finding, Option<StreamFacts>), CallFailed> {
     let answer = until_answered(|| async {
         let call = client
             .describe_stream_summary()
@@ -84,11 +93,16 @@ pub async fn stream(
     let answer = answer.await?;
     let what = format!("stream {}", stream.bare_name());
     let Some(found) = answer.stream_description_summary else {
-        return Ok(Finding::new(Level::Red, what, "the answer describes none"));
+        let finding = Finding::new(Level::Red, what, "the answer describes none");
+        return Ok((finding, None));
     };
     let (shards, hours) = (found.open_shard_count, found.retention_period_hours);
+    let size = StreamFacts {
+        shards,
+        consumers: found.consumer_count.unwrap_or_default(),
+    };
     let facts = format!("{shards} open shards, records kept for {hours} h");
-    Ok(match found.stream_status {
+    let finding = match found.stream_status {
         StreamStatus::Active | StreamStatus::Updating if shards > SHARDS_OF_A_WORKER => {
             let says = format!(
                 "{facts}: run more than one worker ({SHARDS_OF_A_WORKER} shards each at most)"
@@ -100,7 +114,8 @@ pub async fn stream(
             let says = format!("it is {}: wait, or make it anew", other.as_str());
             Finding::new(Level::Red, what, says)
         }
-    })
+    };
+    Ok((finding, Some(size)))
 }
 
 /// Our clock against Kinesis's, both in milliseconds since the epoch.
@@ -292,6 +307,42 @@ pub async fn time_to_live(
     })
 }
 
+/// What a table can take, and holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableFacts {
+    /// Rows, as DynamoDB counts them every six hours or so.
+    pub rows: u64,
+    /// Read and write units a second; none where it is billed on demand.
+    pub provisioned_units: Option<(u64, u64)>,
+}
+
+/// A table's size.
+///
+/// # Errors
+/// The call failed.
+pub async fn table(
+    client: &aws_sdk_dynamodb::Client,
+    table: &str,
+) -> Result<TableFacts, CallFailed> {
+    let answer = client.describe_table().table_name(table).send().await;
+    let answer = answer.map_err(|error| failed("DescribeTable", &error))?;
+    let found = answer.table();
+    let units = found.and_then(|table| table.provisioned_throughput());
+    let units = units.map(|units| (units.read_capacity_units(), units.write_capacity_units()));
+    // A table that is billed on demand has zeros there.
+    let units = units.and_then(|(reads, writes)| Some((reads?, writes?)));
+    let units = units.filter(|(reads, writes)| *reads > 0 && *writes > 0);
+    let count = |number: i64| u64::try_from(number).unwrap_or_default();
+    Ok(TableFacts {
+        rows: count(
+            found
+                .and_then(|table| table.item_count())
+                .unwrap_or_default(),
+        ),
+        provisioned_units: units.map(|(reads, writes)| (count(reads), count(writes))),
+    })
+}
+
 /// What a post to a connection that cannot exist was answered.
 #[must_use]
 pub fn endpoint(answer: &Result<Posted, CallFailed>) -> Finding {
@@ -331,63 +382,4 @@ pub fn endpoint(answer: &Result<Posted, CallFailed>) -> Finding {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_is_judged_by_what_its_error_costs() {
-        let level = |off_s: i64| clock(1_800_000_000_000 + off_s * 1000, 1_800_000_000_000).level;
-        assert_eq!([level(1), level(-4)], [Level::Green; 2]);
-        assert_eq!([level(6), level(-299)], [Level::Yellow; 2]);
-        assert_eq!([level(300), level(-9_000)], [Level::Red; 2]);
-    }
-
-    #[test]
-    fn a_magnetic_store_must_have_somewhere_to_say_what_it_rejects() {
-        assert_eq!(store("d.t", Some(24), true, None).level, Level::Red);
-        assert_eq!(store("d.t", Some(24), true, Some("b")).level, Level::Green);
-        assert_eq!(store("d.t", Some(24), false, None).level, Level::Green);
-    }
-
-    #[test]
-    fn queues_keep_messages_as_long_as_they_are_worth_something() {
-        let level =
-            |kind, seconds, name: &str| keeps(name, kind, Some(Duration::from_secs(seconds))).level;
-        assert_eq!(level(QueueKind::Live, 300, "live"), Level::Green);
-        assert_eq!(level(QueueKind::Live, 345_600, "live"), Level::Yellow);
-        assert_eq!(
-            level(QueueKind::DeadLetters, 1_209_600, "dead"),
-            Level::Green
-        );
-        assert_eq!(
-            level(QueueKind::DeadLetters, 345_600, "dead"),
-            Level::Yellow
-        );
-        assert_eq!(
-            level(QueueKind::DeadLetters, 1_209_600, "dead.fifo"),
-            Level::Red
-        );
-    }
-
-    #[test]
-    fn only_a_410_shows_that_the_endpoint_is_right() {
-        assert_eq!(endpoint(&Ok(Posted::Gone)).level, Level::Green);
-        assert_eq!(endpoint(&Ok(Posted::Slow)).level, Level::Yellow);
-        for wrong in [
-            Ok(Posted::Accepted),
-            Ok(Posted::Forbidden("403".to_owned())),
-        ] {
-            assert_eq!(endpoint(&wrong).level, Level::Red);
-        }
-        let unreachable = CallFailed {
-            operation: "PostToConnection",
-            fault: Fault::Transient,
-            message: "cannot be reached".to_owned(),
-        };
-        assert!(
-            endpoint(&Err(unreachable))
-                .says
-                .contains("aws.endpoint_management")
-        );
-    }
-}
+mod tests;

@@ -20,6 +20,7 @@ mod rejection;
 mod request;
 mod route;
 
+pub use self::check::wrong_names;
 pub use self::measure_name::MeasureName;
 pub use self::route::{Route, RouteBy, Routes};
 

@@ -1,10 +1,11 @@
 //! `tidewire doctor`: is everything there that the processes need, and as it should be?
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 
 use super::failure::Failure;
 use super::{options, parts, print};
 use crate::aws::connections::Names;
+use crate::aws::explain::is_denied;
 use crate::aws::inspect::{self, Finding, Level};
 use crate::aws::key_set::Published;
 use crate::aws::kinesis::{Kinesis, StreamRef};
@@ -18,9 +19,13 @@ use crate::door::stream::Stream as _;
 use crate::model::ConnectionId;
 use crate::service::clock;
 use crate::service::gateway::keys::Keys;
-use crate::service::settings::{Settings, Streams, WorkerSettings};
+use crate::service::settings::{
+    BroadcasterSettings, InfluxTarget, Settings, Streams, TimestreamTarget, Url, WorkerSettings,
+};
 
 mod iam;
+mod limits;
+mod rights;
 
 /// Nobody has this one, and it looks as AWS's do: others are answered 400.
 const NOBODY: &str = "AAAAAAAAAAAAAAA=";
@@ -35,6 +40,28 @@ pub struct Args {
     /// (as deploy/iam has them), and ask AWS nothing
     #[arg(long, conflicts_with = "json")]
     print_iam: bool,
+    /// Look only at what this process needs, and ask only what it may ask: to be run with its
+    /// settings and rights, as in its container
+    #[arg(long = "for", value_name = "PROCESS", conflicts_with = "print_iam")]
+    process: Option<Process>,
+}
+
+/// The processes that have rights of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Process {
+    Worker,
+    Broadcaster,
+    Gateway,
+}
+
+impl Process {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Broadcaster => "broadcaster",
+            Self::Gateway => "gateway",
+        }
+    }
 }
 
 /// Runs the command.
@@ -49,7 +76,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
-    let findings = runtime.block_on(Box::pin(look(settings)));
+    let findings = runtime.block_on(Box::pin(look(settings, args.process)));
     let worst = findings.iter().map(|finding| finding.level).max();
     print(&if args.json {
         format!(
@@ -89,6 +116,17 @@ impl Findings {
             .push(Finding::new(Level::Red, what, says.to_string()));
     }
 
+    /// The same of a question that no process asks, so that none has the right to.
+    fn add_if_permitted(&mut self, what: &str, found: Result<Finding, CallFailed>) {
+        match found {
+            Err(failed) if is_denied(&failed) => {
+                let says = format!("these credentials may not ask for it: {failed}");
+                self.all.push(Finding::new(Level::Yellow, what, says));
+            }
+            found => self.add(what, found),
+        }
+    }
+
     /// What a question gave, or why it was not answered.
     fn add(&mut self, what: &str, found: Result<Finding, CallFailed>) {
         match found {
@@ -98,7 +136,7 @@ impl Findings {
     }
 }
 
-async fn look(settings: &Settings) -> Vec<Finding> {
+async fn look(settings: &Settings, process: Option<Process>) -> Vec<Finding> {
     let mut findings = Findings { all: Vec::new() };
     let clients = match parts::clients(settings).await {
         Ok(clients) => clients,
@@ -110,17 +148,33 @@ async fn look(settings: &Settings) -> Vec<Finding> {
     let says = format!("region {}; credentials are there", clients.region());
     let ready = Finding::new(Level::Green, "region and credentials", says);
     findings.all.push(ready);
-    match settings.worker() {
-        Ok(needs) => worker(settings, &needs, &clients, &mut findings).await,
-        Err(problems) => findings.red("settings of a worker", problems),
+    let wants = |one| process.is_none_or(|process| process == one);
+    if wants(Process::Worker) {
+        match settings.worker() {
+            Ok(needs) => worker(settings, &needs, &clients, &mut findings).await,
+            Err(problems) => findings.red("settings of a worker", problems),
+        }
     }
-    match settings.connections.table.as_deref() {
-        Some(table) => screens(settings, table, &clients, &mut findings).await,
-        None => findings.all.push(Finding::new(
+    // Whoever asks for one of the two by name hears what it lacks.
+    if process.is_none() && settings.connections.table.is_none() {
+        findings.all.push(Finding::new(
             Level::Green,
             "screens",
             "no `connections.table`: there are none to look at",
-        )),
+        ));
+        return findings.all;
+    }
+    if wants(Process::Broadcaster) {
+        match settings.broadcaster(|name| std::env::var(name).ok()) {
+            Ok(needs) => broadcaster(settings, &needs, process, &clients, &mut findings).await,
+            Err(problems) => findings.red("settings of a broadcaster", problems),
+        }
+    }
+    if wants(Process::Gateway) {
+        match parts::gateway(settings, &clients) {
+            Ok(_) => gateway(settings, &clients, &mut findings).await,
+            Err(failure) => findings.red("gateway", failure),
+        }
     }
     findings.all
 }
@@ -135,16 +189,20 @@ async fn worker(
         Streams::One(name) => std::slice::from_ref(name),
         Streams::Several(names) => names.as_slice(),
     };
+    let mut shards = 0;
     for name in names {
-        stream(name, clients, findings).await;
+        shards += stream(settings, name, clients, findings).await;
     }
     let table = &settings.lease.table;
     match parts::lease_table(table, false, clients).await {
-        Ok(_) => findings.all.push(Finding::new(
-            Level::Green,
-            format!("lease table {table}"),
-            "is there, with KCL's key",
-        )),
+        Ok(_) => {
+            findings.all.push(Finding::new(
+                Level::Green,
+                format!("lease table {table}"),
+                "is there, with KCL's key",
+            ));
+            limits::lease_table(settings, shards, clients, findings).await;
+        }
         Err(failure) => findings.red("lease table", failure),
     }
     let letters = needs.dead_letter_queue_url.as_str();
@@ -159,55 +217,93 @@ async fn worker(
             .push(Finding::new(Level::Green, "live queues", says));
     }
     if let Some(target) = &needs.timestream {
-        let client = match clients.timestream().await {
-            Ok((client, _)) => client,
-            Err(failed) => return findings.red("Timestream", failed),
-        };
-        for of in options::timestream_tables(settings, target) {
-            let (database, table) = (&of.database, &of.table);
-            let there = require::timestream(&client, database, table, clients.endpoints());
-            if let Err(unmet) = there.await {
-                findings.red("Timestream table", unmet);
-                continue;
-            }
-            let found = inspect::timestream(&client, database, table).await;
-            findings.add("Timestream table", found);
-        }
+        timestream(settings, target, clients, findings).await;
     }
     if let Some(target) = &needs.influx {
-        match parts::influx(settings, target).await {
-            Ok(influx) => {
-                let what = format!("InfluxDB {}", target.url.as_str());
-                let (level, says) = match influx.probe().await {
-                    Ok(()) => (Level::Green, "answers, and lets us write".to_owned()),
-                    Err(away) => (
-                        Level::Yellow,
-                        format!("{away}: a worker waits until it is back"),
-                    ),
-                };
-                findings.all.push(Finding::new(level, what, says));
-            }
-            Err(failure) => findings.red("InfluxDB", failure),
+        influx(settings, target, findings).await;
+    }
+    rights::worker(settings, needs, clients, findings).await;
+}
+
+async fn timestream(
+    settings: &Settings,
+    target: &TimestreamTarget,
+    clients: &Clients,
+    findings: &mut Findings,
+) {
+    findings.all.push(limits::names(settings));
+    let client = match clients.timestream().await {
+        Ok((client, _)) => client,
+        Err(failed) => return findings.red("Timestream", failed),
+    };
+    for of in options::timestream_tables(settings, target) {
+        let (database, table) = (&of.database, &of.table);
+        let there = require::timestream(&client, database, table, clients.endpoints());
+        if let Err(unmet) = there.await {
+            findings.red("Timestream table", unmet);
+            continue;
         }
+        let found = inspect::timestream(&client, database, table).await;
+        findings.add("Timestream table", found);
     }
 }
 
-async fn stream(name: &str, clients: &Clients, findings: &mut Findings) {
-    let client = clients.kinesis();
-    let stream = match name.parse::<crate::model::StreamId>() {
+async fn influx(settings: &Settings, target: &InfluxTarget, findings: &mut Findings) {
+    match parts::influx(settings, target).await {
+        Ok(influx) => {
+            let what = format!("InfluxDB {}", target.url.as_str());
+            let (level, says) = match influx.probe().await {
+                Ok(()) => (Level::Green, "answers, and lets us write".to_owned()),
+                Err(away) => (
+                    Level::Yellow,
+                    format!("{away}: a worker waits until it is back"),
+                ),
+            };
+            findings.all.push(Finding::new(level, what, says));
+        }
+        Err(failure) => findings.red("InfluxDB", failure),
+    }
+}
+
+/// A stream as settings name it.
+fn stream_ref(name: &str, clients: &Clients) -> StreamRef {
+    match name.parse::<crate::model::StreamId>() {
         Ok(id) => StreamRef::Arn(id.arn(clients.region())),
         Err(_) => StreamRef::from(name),
-    };
-    if let Err(unmet) = require::stream(&client, &stream, clients.endpoints()).await {
-        return findings.red("stream", unmet);
     }
-    let found = inspect::stream(&client, &stream).await;
-    findings.add("stream", found);
+}
+
+/// How many open shards it has; none where that is not known.
+async fn stream(
+    settings: &Settings,
+    name: &str,
+    clients: &Clients,
+    findings: &mut Findings,
+) -> i32 {
+    let client = clients.kinesis();
+    let stream = stream_ref(name, clients);
+    if let Err(unmet) = require::stream(&client, &stream, clients.endpoints()).await {
+        findings.red("stream", unmet);
+        return 0;
+    }
+    let mut shards = 0;
+    match inspect::stream(&client, &stream).await {
+        Ok((finding, facts)) => {
+            findings.all.push(finding);
+            if let Some(facts) = facts {
+                shards = facts.shards;
+                let reads = limits::reads(settings, stream.bare_name(), facts);
+                findings.all.push(reads);
+            }
+        }
+        Err(failed) => findings.red("stream", failed),
+    }
     let theirs = Kinesis::new(client, stream).server_time().await;
     match theirs {
         Ok(theirs) => findings.all.push(inspect::clock(clock::wall().0, theirs.0)),
         Err(error) => findings.red("clock", error),
     }
+    shards
 }
 
 async fn queue(url: &str, kind: QueueKind, clients: &Clients, findings: &mut Findings) {
@@ -220,32 +316,48 @@ async fn queue(url: &str, kind: QueueKind, clients: &Clients, findings: &mut Fin
     findings.add("queue", found);
 }
 
-async fn screens(settings: &Settings, table: &str, clients: &Clients, findings: &mut Findings) {
+async fn broadcaster(
+    settings: &Settings,
+    needs: &BroadcasterSettings,
+    process: Option<Process>,
+    clients: &Clients,
+    findings: &mut Findings,
+) {
+    let table = &needs.connections_table;
     let names = parts::names(settings, table);
-    connection_table(table, &names, clients, clients.endpoints(), findings).await;
-    match settings.broadcaster(|name| std::env::var(name).ok()) {
-        Ok(needs) => {
-            let endpoint = needs.endpoint_management.as_ref().map(|url| url.as_str());
-            let screens = Management::new(clients.management(endpoint));
-            let answer = screens.post(&ConnectionId::from(NOBODY), "{}").await;
-            findings.all.push(inspect::endpoint(&answer));
+    let there = connection_table(table, &names, clients, clients.endpoints(), findings).await;
+    // Of a worker they are looked at already.
+    if process.is_some() {
+        for (_, url) in &needs.queues {
+            queue(url.as_str(), QueueKind::Live, clients, findings).await;
         }
-        Err(problems) => findings.red("settings of a broadcaster", problems),
     }
-    match parts::gateway(settings, clients) {
-        Ok(_) => gateway(settings, findings).await,
-        Err(failure) => findings.red("gateway", failure),
+    let endpoint = needs.endpoint_management.as_ref().map(|url| url.as_str());
+    let screens = Management::new(clients.management(endpoint));
+    let answer = screens.post(&ConnectionId::from(NOBODY), "{}").await;
+    findings.all.push(inspect::endpoint(&answer));
+    if there {
+        limits::screens(settings, table, clients, findings).await;
+        rights::broadcaster(settings, needs, clients, findings).await;
     }
 }
 
 /// Its settings are usable; are the keys that it is to read published?
-async fn gateway(settings: &Settings, findings: &mut Findings) {
-    let Some(url) = &settings.gateway.jwks_url else {
+async fn gateway(settings: &Settings, clients: &Clients, findings: &mut Findings) {
+    if let Some(url) = &settings.gateway.jwks_url {
+        published(url, findings).await;
+    } else {
         let says = "there is a way to check viewers' tokens";
-        return findings
+        findings
             .all
             .push(Finding::new(Level::Green, "gateway", says));
-    };
+    }
+    if let Some(table) = settings.connections.table.as_deref() {
+        rights::gateway(settings, table, clients, findings).await;
+    }
+}
+
+async fn published(url: &Url, findings: &mut Findings) {
     let read = match Published::at(url.as_str()).fetch().await {
         Ok(text) => Keys::of_jwks(&text).map_err(|error| error.to_string()),
         Err(failed) => Err(failed.to_string()),
@@ -261,13 +373,14 @@ async fn gateway(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+/// Whether it is there, so that more can be asked of it.
 async fn connection_table(
     table: &str,
     names: &Names,
     clients: &Clients,
     endpoints: &Endpoints,
     findings: &mut Findings,
-) {
+) -> bool {
     let client = clients.dynamodb();
     let wanted = ConnectionTable {
         table,
@@ -276,8 +389,10 @@ async fn connection_table(
         expires_attribute: &names.expires_at,
     };
     if let Err(unmet) = require::connection_table(&client, &wanted, endpoints).await {
-        return findings.red("connection table", unmet);
+        findings.red("connection table", unmet);
+        return false;
     }
     let found = inspect::time_to_live(&client, table, &names.expires_at).await;
-    findings.add("connection table", found);
+    findings.add_if_permitted("connection table", found);
+    true
 }

@@ -23,6 +23,8 @@ pub enum Effect {
     },
     /// The request is applied, but its answer is lost: the caller sees a 500.
     LostAnswer,
+    /// The request is not applied; the answer is that of IAM to a caller without the right.
+    Denied,
 }
 
 impl Effect {
@@ -129,6 +131,8 @@ pub enum Verdict {
     Throttle,
     /// Serve it, then answer 500 instead of the result.
     LoseAnswer,
+    /// Answer that the caller has no right to it, without serving.
+    Deny,
 }
 
 /// The switches of one server; clones share them.
@@ -186,6 +190,7 @@ impl Faults {
                 Effect::Down => verdict = Verdict::Unavailable,
                 Effect::Throttled => verdict = Verdict::Throttle,
                 Effect::LostAnswer => verdict = Verdict::LoseAnswer,
+                Effect::Denied => verdict = Verdict::Deny,
             }
         }
         switches.retain(|switch| switch.times != Some(0));

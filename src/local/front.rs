@@ -73,6 +73,21 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The status and the code by which this service says that a caller may not do that: IAM's, or
+    /// SQS's own.
+    #[must_use]
+    pub fn denial(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Kinesis | Self::DynamoDb | Self::TimestreamWrite => {
+                (StatusCode::BAD_REQUEST, "AccessDeniedException")
+            }
+            Self::Sqs => (StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::ApiGatewayManagement => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+        }
+    }
+}
+
 /// How often each operation was asked for, faulted requests included; clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Calls {
@@ -215,6 +230,11 @@ impl Front {
             }
             Verdict::Unavailable => unavailable("the service is switched off"),
             Verdict::Throttle => self.throttled("the request rate is switched to too high"),
+            Verdict::Deny => {
+                let (status, code) = self.service.denial();
+                let why = format!("the caller is not authorized to perform: {operation}");
+                json_error(status, code, &why)
+            }
             Verdict::LoseAnswer => {
                 drop(next.run(request).await);
                 let why = "the request was served, its answer is switched to be lost";

@@ -15,25 +15,20 @@ async fn doctor(stand: &Stand, args: &[&str], env: &[(&str, &str)]) -> Ended {
     run(&all, env, "").await
 }
 
-/// A table for connections by which nothing is ever deleted.
-async fn table_without_end(stand: &Stand, name: &str) {
-    let key = |name: &str, kind: KeyType| {
-        let key = KeySchemaElement::builder().attribute_name(name);
-        key.key_type(kind).build().expect("a key")
-    };
-    let text = |name: &str| {
-        let attribute = AttributeDefinition::builder().attribute_name(name);
-        let attribute = attribute.attribute_type(ScalarAttributeType::S);
-        attribute.build().expect("an attribute")
-    };
-    let made = dynamodb(stand)
+/// A table of these string keys, the hash key first.
+async fn table(stand: &Stand, name: &str, keys: &[&str]) {
+    let mut made = dynamodb(stand)
         .create_table()
         .table_name(name)
-        .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(text("LookupKey"))
-        .attribute_definitions(text("SortKey"))
-        .key_schema(key("LookupKey", KeyType::Hash))
-        .key_schema(key("SortKey", KeyType::Range));
+        .billing_mode(BillingMode::PayPerRequest);
+    for (key, kind) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
+        let attribute = AttributeDefinition::builder().attribute_name(*key);
+        let attribute = attribute.attribute_type(ScalarAttributeType::S);
+        let part = KeySchemaElement::builder().attribute_name(*key);
+        made = made
+            .attribute_definitions(attribute.build().expect("an attribute"))
+            .key_schema(part.key_type(kind).build().expect("a key"));
+    }
     made.send().await.expect("the table is made");
 }
 
@@ -114,7 +109,8 @@ const FAULTS: [(&str, &str, [&str; 2]); 11] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_is_red_for_each_planted_fault_and_names_the_remedy() {
     let stand = Stand::start(&["--shards", "2", "--workers", "1"]).await;
-    table_without_end(&stand, "endless").await;
+    // Its rows stay for ever.
+    table(&stand, "endless", &["LookupKey", "SortKey"]).await;
     let nope = format!("{}/000000000000/nope", stand.text("sqs"));
     let stage = stand.text("management").replace("/local", "/no-such-stage");
     for (setting, value, words) in FAULTS {
@@ -145,6 +141,147 @@ async fn the_doctor_is_red_for_each_planted_fault_and_names_the_remedy() {
         };
         assert!(red.len() <= least, "one fault, one red line: {red:#?}");
     }
+    stand.end().await;
+}
+
+/// Calls whose right is taken away, one after the other: the server, the call, the right as IAM
+/// calls it, and whose rights' lines are red.
+const RIGHTS: [(&str, &str, &str, &[&str]); 13] = [
+    (
+        "kinesis",
+        "GetShardIterator",
+        "kinesis:GetShardIterator",
+        &["worker"],
+    ),
+    ("kinesis", "GetRecords", "kinesis:GetRecords", &["worker"]),
+    (
+        "kinesis",
+        "SubscribeToShard",
+        "kinesis:SubscribeToShard",
+        &["worker"],
+    ),
+    (
+        "kinesis",
+        "RegisterStreamConsumer",
+        "kinesis:RegisterStreamConsumer",
+        &["worker"],
+    ),
+    ("dynamodb", "Scan", "dynamodb:Scan", &["worker"]),
+    (
+        "dynamodb",
+        "UpdateItem",
+        "dynamodb:UpdateItem",
+        &["worker", "gateway"],
+    ),
+    ("dynamodb", "Query", "dynamodb:Query", &["broadcaster"]),
+    (
+        "dynamodb",
+        "PutItem",
+        "dynamodb:PutItem",
+        &["broadcaster", "gateway"],
+    ),
+    (
+        "sqs",
+        "SendMessageBatch",
+        "sqs:SendMessage",
+        &["worker", "gateway"],
+    ),
+    (
+        "sqs",
+        "ReceiveMessage",
+        "sqs:ReceiveMessage",
+        &["broadcaster"],
+    ),
+    (
+        "sqs",
+        "DeleteMessageBatch",
+        "sqs:DeleteMessage",
+        &["broadcaster"],
+    ),
+    (
+        "timestream",
+        "WriteRecords",
+        "timestream:WriteRecords",
+        &["worker"],
+    ),
+    (
+        "management",
+        "DeleteConnection",
+        "execute-api:ManageConnections",
+        &["broadcaster"],
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_finds_each_right_that_is_missing_by_calls_that_change_nothing() {
+    // A worker of its own would end where it may not scan, and the stand with it.
+    let stand = Stand::start(&["--shards", "1", "--workers", "0", "--devices", "0"]).await;
+    table(&stand, "leases", &["leaseKey"]).await;
+    let fan_out = [
+        ("TIDEWIRE_LEASE__TABLE", "leases"),
+        ("TIDEWIRE_SOURCE__MODE", "fan-out"),
+    ];
+    let well = doctor(&stand, &[], &fan_out).await;
+    assert_eq!(well.code, Some(0), "{well:#?}");
+    for (server, call, right, whose) in RIGHTS {
+        let denied = serde_json::json!({ "kind": "denied", "operation": call });
+        stand.fault(server, denied).await;
+        let ended = doctor(&stand, &[], &fan_out).await;
+        stand.fault(server, serde_json::json!([])).await;
+        let red: Vec<&str> = ended
+            .out
+            .lines()
+            .filter(|line| line.starts_with("RED "))
+            .collect();
+        assert_eq!(red.len(), whose.len(), "{call}: {ended:#?}");
+        for (line, whose) in red.iter().zip(whose) {
+            let words = format!("rights of the {whose}: refused: {right} on ");
+            assert!(line.contains(&words), "{call}: {line}");
+            assert!(line.contains("--print-iam"), "{line}");
+        }
+    }
+    assert_eq!(stand.rows().await, 0, "nothing was written");
+    for (name, rows) in [("leases", 0), (stand.text("connection_table"), 1)] {
+        let scan = dynamodb(&stand).scan().table_name(name).send().await;
+        let found = scan.expect("the table is read").count();
+        assert_eq!(found, rows, "{name}: the broadcaster's seat alone");
+    }
+    assert!(stand.letters().await.is_empty(), "nor filed");
+    stand.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_asks_for_one_process_what_that_one_may_ask() {
+    let stand = Stand::start(&["--shards", "1", "--workers", "0", "--devices", "0"]).await;
+    // A broadcaster's role may not read TTLs, and knows nothing of streams.
+    stand
+        .fault(
+            "dynamodb",
+            serde_json::json!({ "kind": "denied", "operation": "DescribeTimeToLive" }),
+        )
+        .await;
+    stand
+        .fault("kinesis", serde_json::json!({ "kind": "denied" }))
+        .await;
+    let ended = doctor(&stand, &["--for", "broadcaster"], &[]).await;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(
+        ended
+            .out
+            .contains("yellow  connection table: these credentials may not ask"),
+        "{}",
+        ended.out
+    );
+    assert!(
+        ended.out.contains("rights of the broadcaster"),
+        "{}",
+        ended.out
+    );
+    for other in ["stream", "rights of the worker", "rights of the gateway"] {
+        assert!(!ended.out.contains(other), "{}", ended.out);
+    }
+    let all = doctor(&stand, &[], &[]).await;
+    assert_eq!(all.code, Some(1), "{all:#?}");
     stand.end().await;
 }
 

@@ -229,6 +229,22 @@ run "scaling_by_the_fleets_own_metrics" {
     error_message = "open shards for each worker, in slowly"
   }
   assert {
+    condition = alltrue([
+      for policy in [aws_appautoscaling_policy.shards[0], aws_appautoscaling_policy.processor[0]] :
+      length(setsubtract(["OpenShards", "Workers"], flatten([
+        for metric in one(one(policy.target_tracking_scaling_policy_configuration).customized_metric_specification).metrics :
+        [for stat in metric.metric_stat : [for of in stat.metric : of.metric_name]]
+      ]))) == 0
+    ])
+    error_message = "by the metrics that workers write"
+  }
+  assert {
+    condition = toset(flatten([
+      for query in aws_cloudwatch_metric_alarm.behind[0].metric_query : [for metric in query.metric : metric.metric_name]
+    ])) == toset(["Lag", "OpenShards", "Workers"])
+    error_message = "lateness by the metrics that workers write"
+  }
+  assert {
     condition     = contains([for metric in one(one(aws_appautoscaling_policy.processor[0].target_tracking_scaling_policy_configuration).customized_metric_specification).metrics : metric.expression if metric.expression != null], "IF(workers < open OR processor < 60, processor, 60)")
     error_message = "busy processors add no worker that would have no shard"
   }

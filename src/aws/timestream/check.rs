@@ -39,6 +39,16 @@ pub(super) fn check(reading: &Reading, measure_name: &MeasureName) -> Result<(),
     at_most(&"the record", record_bytes, RECORD_BYTES_MAX)
 }
 
+/// What is wrong with names that every reading would have, one sentence each.
+#[must_use]
+pub fn wrong_names(dimensions: &[String], measures: &[String]) -> Vec<String> {
+    let dimensions = dimensions.iter().map(|name| check_dimension_name(name));
+    let measures = measures
+        .iter()
+        .map(|name| check_name("measure", name, MEASURE_NAME_BYTES_MAX));
+    dimensions.chain(measures).filter_map(Result::err).collect()
+}
+
 fn check_measure_name(reading: &Reading, measure_name: &MeasureName) -> Result<(), String> {
     if *measure_name == MeasureName::Auto {
         // Shortened where it is too long, and as empty as the measures' names, which are looked at.
@@ -71,13 +81,7 @@ fn check_dimensions(reading: &Reading) -> Result<usize, String> {
         return Err("the device id is empty".to_owned());
     }
     for (name, value) in &reading.dimensions {
-        check_name("dimension", name, DIMENSION_NAME_BYTES_MAX)?;
-        if &**name == DEVICE_DIMENSION {
-            return Err(format!("dimension `{name}` is the device's own"));
-        }
-        if name.contains(':') {
-            return Err(format!("dimension `{name}` has a colon in its name"));
-        }
+        check_dimension_name(name)?;
         if value.is_empty() {
             return Err(format!("dimension `{name}` is empty"));
         }
@@ -132,6 +136,17 @@ fn check_value(name: &str, value: &Value) -> Result<(), String> {
         ),
         _ => Ok(()),
     }
+}
+
+fn check_dimension_name(name: &str) -> Result<(), String> {
+    check_name("dimension", name, DIMENSION_NAME_BYTES_MAX)?;
+    if name == DEVICE_DIMENSION {
+        return Err(format!("dimension `{name}` is the device's own"));
+    }
+    if name.contains(':') {
+        return Err(format!("dimension `{name}` has a colon in its name"));
+    }
+    Ok(())
 }
 
 fn check_name(kind: &str, name: &str, bytes_max: usize) -> Result<(), String> {
