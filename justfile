@@ -86,9 +86,9 @@ soak MINUTES="60" *ARGS:
 check-mqtt:
     checks/mqtt
 
-# Traces, read by OpenTelemetry's own Python package, which pip brings
-check-traces:
-    checks/traces
+# Traces, read by OpenTelemetry's own Python package, which pip brings; `--collector` puts its Collector in between
+check-traces *ARGS:
+    checks/traces {{ARGS}}
 
 # Enhanced fan-out against another implementation of Kinesis, over HTTP/2; fetches it with npm
 check-fan-out:
