@@ -127,3 +127,41 @@ fn timestream_rounds_a_request_and_counts_shared_dimensions_once() {
     // 100 x 28 + 19 = 2,819 bytes; with a dimension for each it would be 4,700.
     assert_eq!(counted(100), written(100, 3.0));
 }
+
+#[test]
+fn timestream_counts_a_value_by_its_type() {
+    let units = |kind: &str, value: &str| {
+        let record = json!({ "MeasureValues": [{ "Name": "m", "Value": value, "Type": kind }] });
+        let request = json!({ "Records": vec![record; 100] });
+        let service = Service::TimestreamWrite;
+        let facts = call(service, "WriteRecords", &request, 200, &json!({}));
+        facts.first().cloned()
+    };
+    let all = |units| Some(Fact::Units(Unit::TimestreamWriteUnit, units));
+    // A hundred times 8 (time) + 1 (name) + 1: 1,000 bytes; with a value of 8 it is 1,700.
+    assert_eq!(units("BOOLEAN", "false"), all(1.0));
+    assert_eq!(units("VARCHAR", "x"), all(1.0));
+    for eight in [
+        ("DOUBLE", "1"),
+        ("BIGINT", "1"),
+        ("TIMESTAMP", "1"),
+        ("VARCHAR", "xxxxxxxx"),
+    ] {
+        assert_eq!(units(eight.0, eight.1), all(2.0), "{eight:?}");
+    }
+}
+
+#[test]
+fn timestream_bills_a_request_of_which_some_were_rejected_and_none_that_it_refused() {
+    let record = json!({ "MeasureName": "m", "MeasureValue": "1", "MeasureValueType": "DOUBLE" });
+    let request = json!({ "Records": [record] });
+    let answered = |status| {
+        let service = Service::TimestreamWrite;
+        call(service, "WriteRecords", &request, status, &json!({}))
+    };
+    assert_eq!(answered(419), answered(200));
+    assert_eq!(answered(200).len(), 2);
+    for refused in [400, 403, 503] {
+        assert_eq!(answered(refused), vec![], "{refused}");
+    }
+}
