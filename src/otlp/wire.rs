@@ -173,6 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{SpanId, SpanKind};
 
     #[test]
     fn what_was_rejected_is_read_and_rubbish_says_nothing() {
@@ -184,6 +185,89 @@ mod tests {
         assert_eq!(rejected(&answer.0), 300);
         assert_eq!(rejected(&[]), 0);
         assert_eq!(rejected(b"<html>"), 0);
+    }
+
+    /// A field of a given wire type: its key, for lengths its length, and what it holds.
+    fn field(number: u8, kind: u8, holds: &[u8]) -> Vec<u8> {
+        // Numbers from 16 on take a second byte of the key.
+        let mut all = match number {
+            0..16 => vec![number << 3 | kind],
+            _ => vec![(number & 0xf) << 3 | kind | 0x80, number >> 4],
+        };
+        if kind == 2 {
+            all.push(u8::try_from(holds.len()).unwrap());
+        }
+        all.extend_from_slice(holds);
+        all
+    }
+
+    fn all(fields: &[Vec<u8>]) -> Vec<u8> {
+        fields.concat()
+    }
+
+    /// Byte by byte, by the numbers in `trace.proto` and `common.proto`.
+    #[test]
+    fn each_part_of_a_span_has_its_field() {
+        let traceparent = "00-0102030405060708090a0b0c0d0e0f10-1112131415161718-01";
+        let own = TraceContext::parse(traceparent).unwrap();
+        let other = TraceContext {
+            span: SpanId::new(8),
+            ..own
+        };
+        let parent = SpanId::new(9);
+        let written = Span {
+            context: own,
+            parent: Some(parent),
+            name: "send",
+            kind: SpanKind::Producer,
+            start: EpochNanos(0x0102),
+            end: EpochNanos(0x0304),
+            attributes: vec![("n", Said::Count(5)), ("w", Said::Word("x"))],
+            events: vec![SpanEvent {
+                at: EpochNanos(9),
+                name: "e",
+                attributes: vec![("t", Said::Text("y".to_owned()))],
+            }],
+            links: vec![other],
+            failed: true,
+        };
+        let text = |name: &str, value: &str| {
+            all(&[
+                field(1, 2, name.as_bytes()),
+                field(2, 2, &field(1, 2, value.as_bytes())),
+            ])
+        };
+        let count = all(&[field(1, 2, b"n"), field(2, 2, &field(3, 0, &[5]))]);
+        let event = all(&[
+            field(1, 1, &[9, 0, 0, 0, 0, 0, 0, 0]),
+            field(2, 2, b"e"),
+            field(3, 2, &text("t", "y")),
+        ]);
+        let link = all(&[
+            field(1, 2, other.trace.bytes()),
+            field(2, 2, other.span.bytes()),
+            field(6, 5, &[1, 0, 0, 0]),
+        ]);
+        let wanted = all(&[
+            field(1, 2, own.trace.bytes()),
+            field(2, 2, own.span.bytes()),
+            field(4, 2, parent.bytes()),
+            field(5, 2, b"send"),
+            // PRODUCER
+            field(6, 0, &[4]),
+            field(7, 1, &[2, 1, 0, 0, 0, 0, 0, 0]),
+            field(8, 1, &[4, 3, 0, 0, 0, 0, 0, 0]),
+            field(9, 2, &count),
+            field(9, 2, &text("w", "x")),
+            field(11, 2, &event),
+            field(13, 2, &link),
+            // STATUS_CODE_ERROR
+            field(15, 2, &field(3, 0, &[2])),
+            field(16, 5, &[1, 0, 0, 0]),
+        ]);
+        let mut message = Message(Vec::new());
+        span(&mut message, &written);
+        assert_eq!(message.0, wanted);
     }
 
     proptest! {
