@@ -4,28 +4,24 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::failure::Failure;
 use super::{options, parts, print};
-use crate::aws::connections::Names;
+use crate::aws::Clients;
 use crate::aws::explain::is_denied;
 use crate::aws::inspect::{self, Finding, Level};
-use crate::aws::key_set::Published;
 use crate::aws::kinesis::{Kinesis, StreamRef};
-use crate::aws::provision::{ConnectionTable, QueueKind, require};
-use crate::aws::screens::Management;
-use crate::aws::{Clients, Endpoints};
-use crate::door::connections::Screens as _;
+use crate::aws::lease_table::DynamoLeases;
+use crate::aws::provision::patience::until_answered;
+use crate::aws::provision::require::Unmet;
+use crate::aws::provision::{QueueKind, require};
 use crate::door::fault::CallFailed;
-use crate::door::key_set::KeySet as _;
+use crate::door::lease_table::{self, LeaseTable as _};
 use crate::door::stream::Stream as _;
-use crate::model::ConnectionId;
 use crate::service::clock;
-use crate::service::gateway::keys::Keys;
-use crate::service::settings::{
-    BroadcasterSettings, InfluxTarget, Settings, Streams, TimestreamTarget, Url, WorkerSettings,
-};
+use crate::service::settings::{InfluxTarget, Settings, Streams, TimestreamTarget, WorkerSettings};
 
 mod iam;
 mod limits;
 mod rights;
+mod screens;
 
 /// Nobody has this one, and it looks as AWS's do: others are answered 400.
 const NOBODY: &str = "AAAAAAAAAAAAAAA=";
@@ -111,6 +107,19 @@ struct Findings {
 }
 
 impl Findings {
+    /// Something that is not there, or not as it must be. What a setting lets a process make is
+    /// missed by nobody, if that process may make it.
+    fn unmet(&mut self, what: &str, unmet: &Unmet, makes_it: (bool, &str)) {
+        let (is_made, setting) = makes_it;
+        if !(unmet.is_missing && is_made) {
+            return self.red(what, unmet);
+        }
+        let says = format!(
+            "is not there yet: the first process that needs it makes it by `{setting}`, if its role may"
+        );
+        self.all.push(Finding::new(Level::Yellow, what, says));
+    }
+
     fn red(&mut self, what: &str, says: impl std::fmt::Display) {
         self.all
             .push(Finding::new(Level::Red, what, says.to_string()));
@@ -166,13 +175,15 @@ async fn look(settings: &Settings, process: Option<Process>) -> Vec<Finding> {
     }
     if wants(Process::Broadcaster) {
         match settings.broadcaster(|name| std::env::var(name).ok()) {
-            Ok(needs) => broadcaster(settings, &needs, process, &clients, &mut findings).await,
+            Ok(needs) => {
+                screens::broadcaster(settings, &needs, process, &clients, &mut findings).await
+            }
             Err(problems) => findings.red("settings of a broadcaster", problems),
         }
     }
     if wants(Process::Gateway) {
         match parts::gateway(settings, &clients) {
-            Ok(_) => gateway(settings, &clients, &mut findings).await,
+            Ok(_) => screens::gateway(settings, &clients, &mut findings).await,
             Err(failure) => findings.red("gateway", failure),
         }
     }
@@ -194,8 +205,9 @@ async fn worker(
         shards += stream(settings, name, clients, findings).await;
     }
     let table = &settings.lease.table;
-    match parts::lease_table(table, false, clients).await {
-        Ok(_) => {
+    let leases = DynamoLeases::new(clients.dynamodb(), table);
+    match until_answered(|| leases.prepare(false)).await {
+        Ok(()) => {
             findings.all.push(Finding::new(
                 Level::Green,
                 format!("lease table {table}"),
@@ -203,7 +215,14 @@ async fn worker(
             ));
             limits::lease_table(settings, shards, clients, findings).await;
         }
-        Err(failure) => findings.red("lease table", failure),
+        Err(error) => {
+            let unmet = Unmet {
+                is_missing: matches!(error, lease_table::Error::TableMissing { .. }),
+                says: parts::no_lease_table(&error, table, clients.endpoints()).to_string(),
+            };
+            let made = (settings.lease.create, "lease.create");
+            findings.unmet("lease table", &unmet, made);
+        }
     }
     let letters = needs.dead_letter_queue_url.as_str();
     queue(letters, QueueKind::DeadLetters, clients, findings).await;
@@ -240,7 +259,8 @@ async fn timestream(
         let (database, table) = (&of.database, &of.table);
         let there = require::timestream(&client, database, table, clients.endpoints());
         if let Err(unmet) = there.await {
-            findings.red("Timestream table", unmet);
+            let made = (settings.timestream.create, "timestream.create");
+            findings.unmet("Timestream table", &unmet, made);
             continue;
         }
         let found = inspect::timestream(&client, database, table).await;
@@ -314,85 +334,4 @@ async fn queue(url: &str, kind: QueueKind, clients: &Clients, findings: &mut Fin
     };
     let found = inspect::queue(&client, &url, kind).await;
     findings.add("queue", found);
-}
-
-async fn broadcaster(
-    settings: &Settings,
-    needs: &BroadcasterSettings,
-    process: Option<Process>,
-    clients: &Clients,
-    findings: &mut Findings,
-) {
-    let table = &needs.connections_table;
-    let names = parts::names(settings, table);
-    let there = connection_table(table, &names, clients, clients.endpoints(), findings).await;
-    // Of a worker they are looked at already.
-    if process.is_some() {
-        for (_, url) in &needs.queues {
-            queue(url.as_str(), QueueKind::Live, clients, findings).await;
-        }
-    }
-    let endpoint = needs.endpoint_management.as_ref().map(|url| url.as_str());
-    let screens = Management::new(clients.management(endpoint));
-    let answer = screens.post(&ConnectionId::from(NOBODY), "{}").await;
-    findings.all.push(inspect::endpoint(&answer));
-    if there {
-        limits::screens(settings, table, clients, findings).await;
-        rights::broadcaster(settings, needs, clients, findings).await;
-    }
-}
-
-/// Its settings are usable; are the keys that it is to read published?
-async fn gateway(settings: &Settings, clients: &Clients, findings: &mut Findings) {
-    if let Some(url) = &settings.gateway.jwks_url {
-        published(url, findings).await;
-    } else {
-        let says = "there is a way to check viewers' tokens";
-        findings
-            .all
-            .push(Finding::new(Level::Green, "gateway", says));
-    }
-    if let Some(table) = settings.connections.table.as_deref() {
-        rights::gateway(settings, table, clients, findings).await;
-    }
-}
-
-async fn published(url: &Url, findings: &mut Findings) {
-    let read = match Published::at(url.as_str()).fetch().await {
-        Ok(text) => Keys::of_jwks(&text).map_err(|error| error.to_string()),
-        Err(failed) => Err(failed.to_string()),
-    };
-    match read {
-        Ok(_) => {
-            let says = "the keys of viewers' tokens can be read from here";
-            findings
-                .all
-                .push(Finding::new(Level::Green, "gateway", says));
-        }
-        Err(why) => findings.red("gateway", format!("`gateway.jwks_url`: {why}")),
-    }
-}
-
-/// Whether it is there, so that more can be asked of it.
-async fn connection_table(
-    table: &str,
-    names: &Names,
-    clients: &Clients,
-    endpoints: &Endpoints,
-    findings: &mut Findings,
-) -> bool {
-    let client = clients.dynamodb();
-    let wanted = ConnectionTable {
-        table,
-        hash_key: &names.hash_key,
-        sort_key: &names.sort_key,
-        expires_attribute: &names.expires_at,
-    };
-    if let Err(unmet) = require::connection_table(&client, &wanted, endpoints).await {
-        findings.red("connection table", unmet);
-        return false;
-    }
-    let found = inspect::time_to_live(&client, table, &names.expires_at).await;
-    findings.add_if_permitted("connection table", found);
-    true
 }

@@ -63,7 +63,7 @@ pub async fn run(
     let (input, bytes) = open(&args.input).await?;
     require::stream(&client, &stream, endpoints)
         .await
-        .map_err(|unmet| Failure::new(unmet.0))?;
+        .map_err(|unmet| Failure::new(unmet.says))?;
     let mut options = Options {
         key_field: args.key_field.clone(),
         ..Options::default()

@@ -35,7 +35,7 @@ impl From<settings::Problems> for Failure {
 
 impl From<require::Unmet> for Failure {
     fn from(unmet: require::Unmet) -> Self {
-        Self::new(unmet.0)
+        Self::new(unmet.says)
     }
 }
 
@@ -270,7 +270,11 @@ pub(super) async fn influx(settings: &Settings, target: &InfluxTarget) -> Result
 }
 
 /// Why the lease table cannot be used, and what to do.
-fn no_lease_table(error: &lease_table::Error, table: &str, endpoints: &Endpoints) -> Failure {
+pub(super) fn no_lease_table(
+    error: &lease_table::Error,
+    table: &str,
+    endpoints: &Endpoints,
+) -> Failure {
     let makes_it = format!(
         "aws dynamodb create-table --table-name {table} --billing-mode PAY_PER_REQUEST \
          --attribute-definitions AttributeName=leaseKey,AttributeType=S \

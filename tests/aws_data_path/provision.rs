@@ -32,7 +32,7 @@ async fn the_connection_table_is_made_once_and_its_keys_are_checked() {
         .unwrap_err();
     assert!(
         missing
-            .0
+            .says
             .contains("aws dynamodb create-table --table-name connections"),
         "{missing}"
     );
@@ -56,7 +56,7 @@ async fn the_connection_table_is_made_once_and_its_keys_are_checked() {
     let wrong = require::connection_table(&client, &other, &endpoints)
         .await
         .unwrap_err();
-    assert!(wrong.0.contains("`connections.sort_key`"), "{wrong}");
+    assert!(wrong.says.contains("`connections.sort_key`"), "{wrong}");
 }
 
 #[tokio::test]
@@ -74,7 +74,9 @@ async fn a_missing_queue_is_named_with_its_command() {
         .await
         .unwrap_err();
     assert!(
-        missing.0.contains("aws sqs create-queue --queue-name dead"),
+        missing
+            .says
+            .contains("aws sqs create-queue --queue-name dead"),
         "{missing}"
     );
     create_queue(&client, "dead", dead).await.unwrap();
@@ -95,7 +97,7 @@ async fn a_missing_timestream_table_is_named_with_its_command() {
     let missing = require::timestream(&client, "iot", "readings", &endpoints).await;
     let missing = missing.unwrap_err();
     assert!(
-        missing.0.contains("aws timestream-write create-table"),
+        missing.says.contains("aws timestream-write create-table"),
         "{missing}"
     );
     create_timestream(&client, "iot", "readings", None)
@@ -118,8 +120,8 @@ async fn an_endpoint_at_which_nobody_listens_is_named() {
         .await
         .unwrap_err();
     assert!(
-        unmet.0.contains(endpoints.kinesis.as_deref().unwrap()),
+        unmet.says.contains(endpoints.kinesis.as_deref().unwrap()),
         "{unmet}"
     );
-    assert!(unmet.0.contains("aws.endpoint_kinesis"), "{unmet}");
+    assert!(unmet.says.contains("aws.endpoint_kinesis"), "{unmet}");
 }

@@ -121,7 +121,9 @@ async fn the_doctor_is_red_for_each_planted_fault_and_names_the_remedy() {
             "VIEWERS" => stand.text("connection_table"),
             value => value,
         };
-        let ended = doctor(&stand, &[], &[(&variable, value)]).await;
+        let mut env = NOTHING_IS_MADE.to_vec();
+        env.push((&variable, value));
+        let ended = doctor(&stand, &[], &env).await;
         assert_eq!(ended.code, Some(1), "{setting}={value}: {ended:#?}");
         let red: Vec<&str> = ended
             .out
@@ -140,6 +142,39 @@ async fn the_doctor_is_red_for_each_planted_fault_and_names_the_remedy() {
             1
         };
         assert!(red.len() <= least, "one fault, one red line: {red:#?}");
+    }
+    stand.end().await;
+}
+
+/// A stand's own settings let processes make their tables.
+const NOTHING_IS_MADE: [(&str, &str); 2] = [
+    ("TIDEWIRE_LEASE__CREATE", "false"),
+    ("TIDEWIRE_CONNECTIONS__CREATE", "false"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_process_will_make_itself_is_missed_in_yellow() {
+    let stand = Stand::start(&["--shards", "1", "--workers", "0"]).await;
+    let later = [
+        ("TIDEWIRE_LEASE__TABLE", "later"),
+        ("TIDEWIRE_CONNECTIONS__TABLE", "later"),
+        ("TIDEWIRE_TIMESTREAM__TABLE", "later"),
+        ("TIDEWIRE_TIMESTREAM__CREATE", "true"),
+    ];
+    let ended = doctor(&stand, &[], &later).await;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    for (what, setting) in [
+        ("lease table", "lease.create"),
+        ("connection table", "connections.create"),
+        ("Timestream table", "timestream.create"),
+    ] {
+        let words = format!("yellow  {what}: is not there yet");
+        let line = ended.out.lines().find(|line| line.starts_with(&words));
+        assert!(
+            line.is_some_and(|line| line.contains(setting)),
+            "{}",
+            ended.out
+        );
     }
     stand.end().await;
 }
@@ -288,10 +323,11 @@ async fn the_doctor_asks_for_one_process_what_that_one_may_ask() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_speaks_to_scripts_and_prints_the_rights_that_are_needed() {
     let stand = Stand::start(&["--shards", "1", "--workers", "0"]).await;
+    let nope = format!("{}/000000000000/nope", stand.text("sqs"));
     let ended = doctor(
         &stand,
         &["--json"],
-        &[("TIDEWIRE_CONNECTIONS__TABLE", "nope")],
+        &[("TIDEWIRE_DEAD_LETTER__QUEUE_URL", &nope)],
     )
     .await;
     assert_eq!(ended.code, Some(1));

@@ -1,7 +1,7 @@
 //! Is what we need there? One sentence for each thing that is not, with what makes it.
 
 use super::super::error::failed;
-use super::super::explain::{Service, Target, explain};
+use super::super::explain::{Service, Target, explain, is_missing};
 use super::super::kinesis::StreamRef;
 use super::super::setup::Endpoints;
 use super::super::sqs::Queue;
@@ -12,8 +12,22 @@ use crate::model::StreamId;
 
 /// Something needed is not there or not as it must be; the text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unmet(pub String);
+#[error("{says}")]
+pub struct Unmet {
+    /// What to do.
+    pub says: String,
+    /// Whether it is simply not there, so that making it is all that it needs.
+    pub is_missing: bool,
+}
+
+impl Unmet {
+    fn otherwise(says: String) -> Self {
+        Self {
+            says,
+            is_missing: false,
+        }
+    }
+}
 
 /// A stream that is there.
 #[derive(Clone, Debug)]
@@ -39,7 +53,7 @@ impl Found {
         let name = self.arn.rsplit('/').next().unwrap_or_default();
         let id = StreamId::new(account, name, self.created_s);
         id.as_str().parse().map_err(|_| {
-            Unmet(format!(
+            Unmet::otherwise(format!(
                 "the stream's ARN `{}` names no account: give the stream in `source.streams` as \
                  account:name:creationEpoch",
                 self.arn
@@ -189,7 +203,7 @@ pub async fn connection_table(
         .map(|key| key.attribute_name)
         .collect();
     if keys != [names.hash_key, names.sort_key] {
-        return Err(Unmet(format!(
+        return Err(Unmet::otherwise(format!(
             "the connection table `{}` has the keys {keys:?} where settings say `{}` and `{}`: set `connections.hash_key` and `connections.sort_key` to the table's",
             names.table, names.hash_key, names.sort_key
         )));
@@ -211,5 +225,8 @@ fn unmet(
         thing,
         makes_it,
     };
-    Unmet(explain(failed, &target))
+    Unmet {
+        says: explain(failed, &target),
+        is_missing: is_missing(failed),
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -224,6 +225,8 @@ struct Scripted {
     taken: Arc<Mutex<Vec<usize>>>,
     asked: Arc<Mutex<usize>>,
     hangs: bool,
+    /// How many spans of a request it takes not, where it takes it.
+    rejects: u64,
 }
 
 impl Scripted {
@@ -233,6 +236,7 @@ impl Scripted {
             taken: Arc::default(),
             asked: Arc::default(),
             hangs: false,
+            rejects: 0,
         }
     }
 
@@ -261,7 +265,7 @@ impl SpanCollector for Scripted {
         match answer {
             None => {
                 self.taken.lock().unwrap().push(spans.len());
-                Ok(0)
+                Ok(self.rejects)
             }
             Some(fault) => Err(NotExported {
                 failed: CallFailed {
@@ -332,6 +336,32 @@ async fn what_passes_is_tried_again_and_what_does_not_is_given_up() {
     make(&tracer, 1);
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     assert_eq!(never.asked(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_each_span_is_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _counts = metrics::set_default_local_recorder(&recorder);
+    let collector = Scripted {
+        rejects: 2,
+        ..Scripted::new(&[None, Some(Fault::Rejected)])
+    };
+    let (tracer, _stop, _tasks) = exporting(&collector);
+    make(&tracer, 7);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    make(&tracer, 3);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    make(&tracer, SPANS_WAITING_MAX + 4);
+    let said = recorder.handle().render();
+    for (result, spans) in [
+        ("exported", 5),
+        ("rejected", 2),
+        ("failed", 3),
+        ("dropped", 4),
+    ] {
+        let line = format!("tidewire_trace_spans_total{{result=\"{result}\"}} {spans}");
+        assert!(said.contains(&line), "no {line} in {said}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
