@@ -121,19 +121,26 @@ impl SpanCollector for Otlp {
     }
 }
 
-/// What an answer means (OTLP/HTTP, "Retryable Response Codes"): 429, 502, 503 and 504 pass,
-/// nothing else does.
+/// What a status means (OTLP/HTTP, "Retryable Response Codes"): 429, 502, 503 and 504 pass, nothing
+/// else does. None: the spans were taken.
+fn fault(status: u16) -> Option<Fault> {
+    match status {
+        200..=299 => None,
+        429 => Some(Fault::Throttled),
+        502..=504 => Some(Fault::Transient),
+        401 | 403 | 404 => Some(Fault::Fatal),
+        _ => Some(Fault::Rejected),
+    }
+}
+
+/// What an answer says: how many spans it rejects, or why it takes none.
 async fn judge(response: HttpResponse) -> Result<u64, NotExported> {
     let header = |name: &str| response.headers().get(name).map(str::to_owned);
     let wait = header("retry-after").and_then(|text| pause(&text, header("date").as_deref()));
     let status = response.status().as_u16();
     let body = read(response).await;
-    let fault = match status {
-        200..=299 => return Ok(wire::rejected(&body)),
-        429 => Fault::Throttled,
-        502..=504 => Fault::Transient,
-        401 | 403 | 404 => Fault::Fatal,
-        _ => Fault::Rejected,
+    let Some(fault) = fault(status) else {
+        return Ok(wire::rejected(&body));
     };
     let said: String = String::from_utf8_lossy(&body)
         .chars()
@@ -175,5 +182,18 @@ impl Header {
             name: name.to_owned(),
             value: Secret::new(value),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_worth_another_request_and_nothing_else_is() {
+        let again = |status| fault(status).is_some_and(Fault::is_worth_again);
+        assert_eq!([200, 202].map(fault), [None; 2]);
+        assert_eq!([429, 502, 503, 504].map(again), [true; 4]);
+        assert_eq!([400, 401, 403, 404, 413, 500, 501].map(again), [false; 7]);
     }
 }

@@ -344,7 +344,7 @@ async fn what_became_of_each_span_is_counted() {
     let _counts = metrics::set_default_local_recorder(&recorder);
     let collector = Scripted {
         rejects: 2,
-        ..Scripted::new(&[None, Some(Fault::Rejected)])
+        ..Scripted::new(&[None, Some(Fault::Transient)])
     };
     let (tracer, _stop, _tasks) = exporting(&collector);
     make(&tracer, 7);
