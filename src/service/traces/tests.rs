@@ -111,6 +111,11 @@ fn each_reading_of_a_request_has_its_own_step_and_they_know_of_each_other() {
         assert_eq!(said(write, "tidewire.attempts"), &Said::Count(2));
         assert_eq!(write.events.len(), 1);
     }
+    // A wait is what lies between the reading's last step and the request.
+    for (wait, one) in named(&spans, "wait").iter().zip(&batch) {
+        let since = one.trace.as_ref().unwrap().since;
+        assert_eq!((wait.start, wait.end), (since, writes[0].start));
+    }
     let failed: Vec<bool> = writes.iter().map(|write| write.failed).collect();
     assert_eq!(failed, [false, true, false]);
     let first = writes[0].context;
