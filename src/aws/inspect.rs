@@ -15,6 +15,10 @@ use super::provision::patience::until_answered;
 use crate::door::fault::{CallFailed, Fault};
 use crate::model::Posted;
 
+mod consumer;
+
+pub use consumer::consumer;
+
 /// AWS refuses signatures that are older or newer than this (its Signature Version 4 pages).
 const SIGNATURE_SKEW: Duration = Duration::from_secs(300);
 

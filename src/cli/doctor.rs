@@ -16,7 +16,9 @@ use crate::door::fault::CallFailed;
 use crate::door::lease_table::{self, LeaseTable as _};
 use crate::door::stream::Stream as _;
 use crate::service::clock;
-use crate::service::settings::{InfluxTarget, Settings, Streams, TimestreamTarget, WorkerSettings};
+use crate::service::settings::{
+    InfluxTarget, ReadMode, Settings, Streams, TimestreamTarget, WorkerSettings,
+};
 
 mod iam;
 mod limits;
@@ -293,6 +295,12 @@ fn stream_ref(name: &str, clients: &Clients) -> StreamRef {
     }
 }
 
+/// The consumer that settings name.
+fn consumer_name(settings: &Settings) -> &str {
+    let given = settings.source.consumer.as_deref();
+    given.unwrap_or(&settings.lease.table)
+}
+
 /// How many open shards it has; none where that is not known.
 async fn stream(
     settings: &Settings,
@@ -302,10 +310,13 @@ async fn stream(
 ) -> i32 {
     let client = clients.kinesis();
     let stream = stream_ref(name, clients);
-    if let Err(unmet) = require::stream(&client, &stream, clients.endpoints()).await {
-        findings.red("stream", unmet);
-        return 0;
-    }
+    let there = match require::stream(&client, &stream, clients.endpoints()).await {
+        Ok(there) => there,
+        Err(unmet) => {
+            findings.red("stream", unmet);
+            return 0;
+        }
+    };
     let mut shards = 0;
     match inspect::stream(&client, &stream).await {
         Ok((finding, facts)) => {
@@ -317,6 +328,14 @@ async fn stream(
             }
         }
         Err(failed) => findings.red("stream", failed),
+    }
+    if settings.source.mode != ReadMode::Polling {
+        let name = consumer_name(settings);
+        let found = inspect::consumer(&client, there.arn(), name).await;
+        // That it may not be asked is said where rights are.
+        if !found.as_ref().is_err_and(is_denied) {
+            findings.add("consumer", found);
+        }
     }
     let theirs = Kinesis::new(client, stream).server_time().await;
     match theirs {

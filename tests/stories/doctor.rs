@@ -181,7 +181,13 @@ async fn what_a_process_will_make_itself_is_missed_in_yellow() {
 
 /// Calls whose right is taken away, one after the other: the server, the call, the right as IAM
 /// calls it, and whose rights' lines are red.
-const RIGHTS: [(&str, &str, &str, &[&str]); 13] = [
+const RIGHTS: [(&str, &str, &str, &[&str]); 14] = [
+    (
+        "kinesis",
+        "DescribeStreamConsumer",
+        "kinesis:DescribeStreamConsumer",
+        &["worker"],
+    ),
     (
         "kinesis",
         "GetShardIterator",
@@ -258,6 +264,8 @@ async fn the_doctor_finds_each_right_that_is_missing_by_calls_that_change_nothin
     ];
     let well = doctor(&stand, &[], &fan_out).await;
     assert_eq!(well.code, Some(0), "{well:#?}");
+    let consumer = "green   consumer leases: is not registered";
+    assert!(well.out.contains(consumer), "{}", well.out);
     for (server, call, right, whose) in RIGHTS {
         let denied = serde_json::json!({ "kind": "denied", "operation": call });
         stand.fault(server, denied).await;

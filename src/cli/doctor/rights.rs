@@ -78,9 +78,7 @@ async fn consumer(settings: &Settings, stream: &StreamRef, clients: &Clients) ->
     let found = crate::aws::provision::require::stream(&client, stream, clients.endpoints()).await;
     // That it is not there is said already.
     let Ok(found) = found else { return Vec::new() };
-    let given = settings.source.consumer.as_deref();
-    let name = given.unwrap_or(&settings.lease.table);
-    rights::consumer(&client, found.arn(), name).await
+    rights::consumer(&client, found.arn(), super::consumer_name(settings)).await
 }
 
 /// A broadcaster's. The post to nobody is the WebSocket endpoint's own line.
