@@ -53,7 +53,7 @@ test("what somebody else switches is shown, and all ends at a click", async () =
   await eventually("shown", async () => page.getByRole("switch", { name: "Timestream: throttle" }).isChecked());
   await page.click("#faults-end");
   await eventually("well", async () => (await on()).length === 0);
-  assert.equal(await said(page, "fault-said"), "everything is well again");
+  await eventually("said", async () => (await said(page, "fault-said")) === "everything is well again");
   await eventually("nothing to end", async () => page.locator("#faults-end").isDisabled());
   await page.context().close();
 });
@@ -64,7 +64,7 @@ test("workers die and start, shards split and merge, and a refusal is told", asy
   await eventually("two workers", async () => (await workers()) === 2);
   await page.click("#worker-kill");
   await eventually("one", async () => (await workers()) === 1);
-  assert.match(await said(page, "fault-said"), /^worker .* was killed$/);
+  await eventually("said", async () => /^worker .* was killed$/.test(await said(page, "fault-said")));
   await page.click("#worker-kill");
   await eventually("none", async () => (await workers()) === 0);
   await eventually("nobody to kill", async () => page.locator("#worker-kill").isDisabled());
