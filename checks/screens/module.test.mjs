@@ -99,8 +99,11 @@ test("an iterator in a page is slower than the readings, and gets the newest of 
   await eventually("live", isLive(page));
   await page.evaluate(() => (window.slow = live.readings({ bound: 3 })));
   const now = Date.now();
-  for (let n = 1; n <= 6; n += 1) await stand.feed(...["x", "y"].map((device) => reading(device, now + n, n)));
-  await eventually("all came", () => page.evaluate(() => seen.filter((one) => one.measures.temperature === 6).length === 2));
+  for (let n = 1; n <= 6; n += 1) {
+    await stand.feed(...["x", "y"].map((device) => reading(device, now + n, n)));
+    // One by one: of those within a window a viewer gets the newest alone.
+    await eventually(`${n} came`, () => page.evaluate((n) => seen.filter((one) => one.measures.temperature === n).length === 2, n));
+  }
   const got = await page.evaluate(async () => {
     const got = [];
     for (let n = 0; n < 2; n += 1) got.push((await slow.next()).value);
