@@ -328,8 +328,11 @@ pub async fn table(
     client: &aws_sdk_dynamodb::Client,
     table: &str,
 ) -> Result<TableFacts, CallFailed> {
-    let answer = client.describe_table().table_name(table).send().await;
-    let answer = answer.map_err(|error| failed("DescribeTable", &error))?;
+    let answer = until_answered(|| async {
+        let answer = client.describe_table().table_name(table).send().await;
+        answer.map_err(|error| failed("DescribeTable", &error))
+    });
+    let answer = answer.await?;
     let found = answer.table();
     let units = found.and_then(|table| table.provisioned_throughput());
     let units = units.map(|units| (units.read_capacity_units(), units.write_capacity_units()));

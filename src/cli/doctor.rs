@@ -10,7 +10,7 @@ use crate::aws::inspect::{self, Finding, Level};
 use crate::aws::kinesis::{Kinesis, StreamRef};
 use crate::aws::lease_table::DynamoLeases;
 use crate::aws::provision::patience::until_answered;
-use crate::aws::provision::require::Unmet;
+use crate::aws::provision::require::{Found, Unmet};
 use crate::aws::provision::{QueueKind, require};
 use crate::door::fault::CallFailed;
 use crate::door::lease_table::{self, LeaseTable as _};
@@ -203,8 +203,12 @@ async fn worker(
         Streams::Several(names) => names.as_slice(),
     };
     let mut shards = 0;
+    let mut streams = Vec::new();
     for name in names {
-        shards += stream(settings, name, clients, findings).await;
+        if let Some((stream, found, open)) = stream(settings, name, clients, findings).await {
+            shards += open;
+            streams.push((stream, found));
+        }
     }
     let table = &settings.lease.table;
     let leases = DynamoLeases::new(clients.dynamodb(), table);
@@ -243,7 +247,7 @@ async fn worker(
     if let Some(target) = &needs.influx {
         influx(settings, target, findings).await;
     }
-    rights::worker(settings, needs, clients, findings).await;
+    rights::worker(settings, needs, &streams, clients, findings).await;
 }
 
 async fn timestream(
@@ -301,20 +305,20 @@ fn consumer_name(settings: &Settings) -> &str {
     given.unwrap_or(&settings.lease.table)
 }
 
-/// How many open shards it has; none where that is not known.
+/// The stream as it was found, and its open shards; none where it is not there.
 async fn stream(
     settings: &Settings,
     name: &str,
     clients: &Clients,
     findings: &mut Findings,
-) -> i32 {
+) -> Option<(StreamRef, Found, i32)> {
     let client = clients.kinesis();
     let stream = stream_ref(name, clients);
     let there = match require::stream(&client, &stream, clients.endpoints()).await {
         Ok(there) => there,
         Err(unmet) => {
             findings.red("stream", unmet);
-            return 0;
+            return None;
         }
     };
     let mut shards = 0;
@@ -337,12 +341,12 @@ async fn stream(
             findings.add("consumer", found);
         }
     }
-    let theirs = Kinesis::new(client, stream).server_time().await;
+    let theirs = Kinesis::new(client, stream.clone()).server_time().await;
     match theirs {
         Ok(theirs) => findings.all.push(inspect::clock(clock::wall().0, theirs.0)),
         Err(error) => findings.red("clock", error),
     }
-    shards
+    Some((stream, there, shards))
 }
 
 async fn queue(url: &str, kind: QueueKind, clients: &Clients, findings: &mut Findings) {

@@ -284,6 +284,9 @@ async fn the_doctor_finds_each_right_that_is_missing_by_calls_that_change_nothin
         }
     }
     assert_eq!(stand.rows().await, 0, "nothing was written");
+    let ended = doctor(&stand, &[], &fan_out).await;
+    let none = "0 of 20 consumers are registered";
+    assert!(ended.out.contains(none), "nor registered: {}", ended.out);
     for (name, rows) in [("leases", 0), (stand.text("connection_table"), 1)] {
         let scan = dynamodb(&stand).scan().table_name(name).send().await;
         let found = scan.expect("the table is read").count();

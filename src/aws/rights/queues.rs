@@ -18,10 +18,12 @@ pub async fn send(client: &aws_sdk_sqs::Client, url: &str) -> Looked {
     Looked::new("sqs:SendMessage", &on(url), answer)
 }
 
-/// `sqs:ReceiveMessage`: of no message, since a message that is received counts as tried.
+/// `sqs:ReceiveMessage`: of no message, since a message that is received counts as tried. A server
+/// that gives one all the same is told to show it to others at once.
 pub async fn receive(client: &aws_sdk_sqs::Client, url: &str) -> Looked {
     let call = client.receive_message().queue_url(url);
-    let answer = call.max_number_of_messages(0).send().await;
+    let call = call.max_number_of_messages(0).visibility_timeout(0);
+    let answer = call.send().await;
     let answer = answer.map_err(|error| failed("ReceiveMessage", &error));
     Looked::new("sqs:ReceiveMessage", &on(url), answer)
 }

@@ -12,7 +12,7 @@ use crate::door::fault::CallFailed;
 const TOO_LATE_S: &str = "7258118400";
 
 /// The rights to read a stream: shards, an iterator at the end of one of them, one read there.
-/// A key of one's own on the stream shows in the read, which decrypts with the reader's rights.
+/// A right that is missing to the stream's own key shows in the read, if AWS tells of it there.
 pub async fn read(client: &aws_sdk_kinesis::Client, stream: &StreamRef) -> Vec<Looked> {
     let on = stream_name(stream);
     let call = client.list_shards().max_results(1);

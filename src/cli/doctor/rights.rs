@@ -4,37 +4,36 @@ use super::{Findings, NOBODY, Process};
 use crate::aws::Clients;
 use crate::aws::inspect::{Finding, Level};
 use crate::aws::kinesis::StreamRef;
+use crate::aws::provision::require::Found;
 use crate::aws::rights::{self, DryTable, Looked, Right};
 use crate::aws::screens::Management;
 use crate::cli::{options, parts};
 use crate::door::connections::Screens as _;
-use crate::model::ConnectionId;
+use crate::door::fault::CallFailed;
+use crate::model::{ConnectionId, Posted};
 use crate::service::settings::{
-    BroadcasterSettings, QueueFormat, ReadMode, Settings, Streams, WorkerSettings,
+    BroadcasterSettings, QueueFormat, ReadMode, Settings, WorkerSettings,
 };
 
 /// The key of KCL's lease table, and of the table by which its version 3 says that it leads.
 const LEASE_KEY: [&str; 1] = ["leaseKey"];
 const COORDINATOR_KEY: [&str; 1] = ["key"];
 
-/// A worker's, for everything that its settings name.
+/// A worker's, for everything that its settings name: these of its streams are there.
 pub(super) async fn worker(
     settings: &Settings,
     needs: &WorkerSettings,
+    streams: &[(StreamRef, Found)],
     clients: &Clients,
     findings: &mut Findings,
 ) {
     let kinesis = clients.kinesis();
     let mut all = Vec::new();
-    let names = match &needs.streams {
-        Streams::One(name) => std::slice::from_ref(name),
-        Streams::Several(names) => names.as_slice(),
-    };
-    for name in names {
-        let stream = super::stream_ref(name, clients);
-        all.extend(rights::read(&kinesis, &stream).await);
+    for (stream, found) in streams {
+        all.extend(rights::read(&kinesis, stream).await);
         if settings.source.mode != ReadMode::Polling {
-            all.extend(consumer(settings, &stream, clients).await);
+            let name = super::consumer_name(settings);
+            all.extend(rights::consumer(&kinesis, found.arn(), name).await);
         }
     }
     let client = clients.dynamodb();
@@ -73,19 +72,12 @@ pub(super) async fn worker(
     findings.all.push(sum_up(Process::Worker, &all));
 }
 
-async fn consumer(settings: &Settings, stream: &StreamRef, clients: &Clients) -> Vec<Looked> {
-    let client = clients.kinesis();
-    let found = crate::aws::provision::require::stream(&client, stream, clients.endpoints()).await;
-    // That it is not there is said already.
-    let Ok(found) = found else { return Vec::new() };
-    rights::consumer(&client, found.arn(), super::consumer_name(settings)).await
-}
-
-/// A broadcaster's. The post to nobody is the WebSocket endpoint's own line.
+/// A broadcaster's. `posted` is what a post to nobody was answered, which has a line of its own.
 pub(super) async fn broadcaster(
     settings: &Settings,
     needs: &BroadcasterSettings,
     clients: &Clients,
+    (screens, posted): (&Management, Result<Posted, CallFailed>),
     findings: &mut Findings,
 ) {
     let client = clients.dynamodb();
@@ -105,14 +97,11 @@ pub(super) async fn broadcaster(
         all.push(rights::receive(&sqs, url.as_str()).await);
         all.push(rights::delete(&sqs, url.as_str()).await);
     }
-    let endpoint = needs.endpoint_management.as_ref().map(|url| url.as_str());
-    let screens = Management::new(clients.management(endpoint));
-    let nobody = ConnectionId::from(NOBODY);
-    let posted = Looked::screens("POST @connections", screens.post(&nobody, "{}").await);
+    let posted = Looked::screens("POST @connections", posted);
     // Where not even a post is let through, it is the endpoint's line that says so.
     if matches!(posted.right, Right::Held | Right::NotRefused) {
         all.push(posted);
-        let answer = screens.hang_up(&nobody).await;
+        let answer = screens.hang_up(&ConnectionId::from(NOBODY)).await;
         all.push(Looked::screens("DELETE @connections", answer));
     }
     findings.all.push(sum_up(Process::Broadcaster, &all));

@@ -33,11 +33,11 @@ pub(super) async fn broadcaster(
     }
     let endpoint = needs.endpoint_management.as_ref().map(|url| url.as_str());
     let screens = Management::new(clients.management(endpoint));
-    let answer = screens.post(&ConnectionId::from(NOBODY), "{}").await;
-    findings.all.push(inspect::endpoint(&answer));
+    let posted = screens.post(&ConnectionId::from(NOBODY), "{}").await;
+    findings.all.push(inspect::endpoint(&posted));
     if there {
         limits::screens(settings, table, clients, findings).await;
-        rights::broadcaster(settings, needs, clients, findings).await;
+        rights::broadcaster(settings, needs, clients, (&screens, posted), findings).await;
     }
 }
 
